@@ -1,0 +1,304 @@
+//! `/v1/events`: publish one or a batch, idempotently; list; read one with its deliveries.
+
+#[cfg(test)]
+use crate::openapi::requests;
+use crate::{
+    ApiState,
+    auth::{Publisher, Reader},
+    body::{BatchBody, EVENT_MAX, EventBody, Query},
+    deliveries::DeliveryView,
+    page::Page,
+    problem::Problem,
+    webhooks::unknown_type,
+};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hookline::{
+    app::App,
+    event::{Event, NewEvent},
+    event_type::EventType,
+    id::{AccountId, EventId},
+    input::{self, Fields},
+    publishing,
+    store::{
+        deliveries, event_types, events as store,
+        idempotency::{self, Use},
+        webhooks::{self, Order},
+    },
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Events of one batch.
+const BATCH_MAX: usize = 100;
+/// Webhooks whose deliveries one answer shows.
+const DELIVERIES_MAX: usize = 100;
+/// Characters of an idempotency key.
+const KEY_MAX: usize = 255;
+
+/// Publish an event
+///
+/// A 202 means that it is stored, and will reach every webhook that subscribes to it.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/v1/events",
+    operation_id = "publishEvent",
+    tag = "Events",
+    security(("bearer" = ["publish"])),
+    params(requests::IdempotencyKey),
+    request_body = requests::NewEvent,
+    responses((
+        status = 202,
+        description = "The event as it will be delivered.",
+        body = hookline::event::Payload,
+        headers(("Idempotent-Replayed" = String, description = "`true` where this is the answer to an earlier request.")),
+    )),
+))]
+pub(crate) async fn publish(
+    Publisher(account): Publisher,
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    body: EventBody,
+) -> Result<Response, Problem> {
+    let app = &state.app;
+    let key = idempotency_key(&headers)?;
+    let new = read_new_event(app, body.fields()?).await?;
+    let published = publish_once(app, account, key, "/v1/events", &body.0, &[new]).await?;
+    let payload = published.events.into_iter().next().map(|event| event.payload).unwrap_or_default();
+    Ok(accepted(payload, published.replayed))
+}
+
+/// Publish up to 100 events
+///
+/// Each is judged by itself, as if it came alone.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/v1/events/batch",
+    operation_id = "publishEvents",
+    tag = "Events",
+    security(("bearer" = ["publish"])),
+    params(requests::IdempotencyKey),
+    request_body = requests::NewBatch,
+    responses((
+        status = 202,
+        description = "Per event, in order, the event or a problem.",
+        body = BatchAnswer,
+        headers(("Idempotent-Replayed" = String, description = "`true` where this is the answer to an earlier request.")),
+    )),
+))]
+pub(crate) async fn publish_batch(
+    Publisher(account): Publisher,
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    body: BatchBody,
+) -> Result<Response, Problem> {
+    let app = &state.app;
+    let key = idempotency_key(&headers)?;
+    let mut fields = body.fields()?;
+    let entries = fields.required("events", |raw| input::array(raw, BATCH_MAX, |raw| Ok(raw.to_owned())));
+    fields.finish()?;
+    let entries = entries.unwrap_or_default();
+    let read = futures::future::join_all(entries.iter().map(|raw| read_entry(app, raw))).await;
+    let mut good = Vec::with_capacity(read.len());
+    let results: Vec<Result<(), Problem>> = read.into_iter().map(|entry| entry.map(|new| good.push(new))).collect();
+    let published = publish_once(app, account, key, "/v1/events/batch", &body.0, &good).await?;
+    let mut events = published.events.into_iter();
+    let data = results.into_iter().map(|result| match (result, &mut events) {
+        (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
+        (Err(problem), _) => Some(json_raw(problem.to_json().to_string().as_bytes())),
+    });
+    let answer = BatchAnswer { data: data.collect() };
+    let answer = serde_json::to_vec(&answer).expect("an answer of JSON texts is JSON");
+    Ok(accepted(answer.into(), published.replayed))
+}
+
+/// Per event of a batch, in order, the event or a problem.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Batch))]
+struct BatchAnswer {
+    #[cfg_attr(test, schema(value_type = Vec<requests::BatchResult>))]
+    data: Vec<Option<Box<RawValue>>>,
+}
+
+/// Reads one event of a batch, by the rules of a single one.
+async fn read_entry(app: &App, raw: &RawValue) -> Result<NewEvent, Problem> {
+    if raw.get().len() > EVENT_MAX {
+        return Err(Problem::too_large(EVENT_MAX / 1024));
+    }
+    read_new_event(app, Fields::of(raw)?).await
+}
+
+async fn read_new_event(app: &App, mut fields: Fields) -> Result<NewEvent, Problem> {
+    // Looked at before it is taken, so that an unknown type is told of together with whatever else is wrong.
+    let event_type: Option<EventType> = fields.peek("type").and_then(|raw| input::parsed(raw).ok());
+    if let Some(event_type) = event_type
+        && event_types::find(app, &event_type).await?.is_none()
+    {
+        fields.fault("/type", unknown_type(&event_types::catalogue(app).await?));
+    }
+    let new = input::new_event(&mut fields);
+    fields.finish()?;
+    new.ok_or_else(|| Problem::invalid(vec![]))
+}
+
+/// What a request's events have become.
+struct Published {
+    events: Vec<Event>,
+    /// Whether an earlier request with the same key published them.
+    replayed: bool,
+}
+
+/// Publishes the events of a request, once for each key.
+async fn publish_once(
+    app: &App,
+    account: AccountId,
+    key: Option<String>,
+    route: &str,
+    body: &[u8],
+    new: &[NewEvent],
+) -> Result<Published, Problem> {
+    let Some(key) = key else {
+        let now = app.clock.now();
+        let events = new.iter().map(|new| Event::new(account.clone(), EventId::new(now, &app.random), new));
+        let events: Vec<_> = events.collect();
+        publishing::publish(app, &account, &events).await?;
+        return Ok(Published { events, replayed: false });
+    };
+    let (first, replayed) = match idempotency::begin(app, &account, &key, route, body).await? {
+        Use::Unfinished(first) => (first, false),
+        Use::Repeat(first) => (first, true),
+        Use::Mismatch => return Err(Problem::unprocessable("The Idempotency-Key was used for another request.")),
+    };
+    let events = new.iter().enumerate().map(|(index, new)| Event::new(account.clone(), first.event_id(index), new));
+    let events: Vec<_> = events.collect();
+    if !replayed {
+        publishing::publish(app, &account, &events).await?;
+        idempotency::finish(app, &account, &key, &first).await?;
+    }
+    Ok(Published { events, replayed })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    // `to_str` alone would let a tab through.
+    let is_printable = |key: &&str| key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match value.to_str().ok().filter(is_printable) {
+        Some(key) if (1..=KEY_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::malformed("Idempotency-Key must have 1 to 255 printable ASCII characters.")),
+    }
+}
+
+fn accepted(body: Bytes, replayed: bool) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Body::from(body)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if replayed {
+        response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A payload as part of an answer, byte for byte.
+fn json_raw(payload: &[u8]) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(payload).into_owned();
+    RawValue::from_string(text).expect("payloads and problem documents are JSON")
+}
+
+/// List the events, newest first
+#[cfg_attr(test, utoipa::path(
+    get,
+    path = "/v1/events",
+    operation_id = "listEvents",
+    tag = "Events",
+    security(("bearer" = ["manage"]), ("bearer" = ["publish"])),
+    params(
+        requests::Limit,
+        ("cursor" = Option<EventId>, Query, description = "The `next_cursor` of the page before."),
+        ("type" = Option<EventType>, Query, description = "Only those of this type."),
+    ),
+    responses((status = 200, description = "A page of events.", body = Page<hookline::event::Payload>)),
+))]
+pub(crate) async fn list(
+    Reader(account): Reader,
+    State(state): State<Arc<ApiState>>,
+    mut query: Query,
+) -> Result<Json<Page<Box<RawValue>>>, Problem> {
+    let (limit, after) = (query.limit(), query.cursor());
+    let event_type: Option<EventType> = query.optional("type", "must be the name of an event type");
+    query.finish()?;
+    let page = store::list(&state.app, &account, event_type.as_ref(), after, limit).await?;
+    Ok(Json(Page::new(page.items.iter().map(|event| json_raw(&event.payload)).collect(), page.next)))
+}
+
+/// An event with its deliveries.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EventWithDeliveries))]
+pub(crate) struct EventView {
+    id: EventId,
+    r#type: EventType,
+    created_at: String,
+    #[cfg_attr(test, schema(value_type = hookline::event::Data))]
+    data: Box<RawValue>,
+    #[cfg_attr(test, schema(value_type = Option<Object>))]
+    previous_data: Box<RawValue>,
+    /// To the account's webhooks, oldest webhook first.
+    deliveries: Vec<DeliveryView>,
+    /// What to send as `cursor` for the deliveries to further webhooks; `null` where there are none.
+    next_cursor: Option<String>,
+}
+
+/// Read an event, with its deliveries
+#[cfg_attr(test, utoipa::path(
+    get,
+    path = "/v1/events/{id}",
+    operation_id = "readEvent",
+    tag = "Events",
+    security(("bearer" = ["manage"]), ("bearer" = ["publish"])),
+    params(
+        ("id" = EventId, Path),
+        ("cursor" = Option<hookline::id::WebhookId>, Query, description = "The `next_cursor` of an earlier answer."),
+    ),
+    responses((status = 200, description = "The event.", body = EventView)),
+))]
+pub(crate) async fn read(
+    Reader(account): Reader,
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+    mut query: Query,
+) -> Result<Json<EventView>, Problem> {
+    let app = &state.app;
+    let after = query.cursor();
+    query.finish()?;
+    let no_event = || Problem::not_found("event");
+    let id: EventId = id.parse().map_err(|_| no_event())?;
+    let event = store::get(app, &account, id).await?.ok_or_else(no_event)?;
+    let page = webhooks::page(app, &account, after, DELIVERIES_MAX, Order::Oldest).await?;
+    let ids: Vec<_> = page.webhooks.iter().map(|webhook| webhook.id).collect();
+    let stored = deliveries::of_event(app, &account, id, &ids).await?;
+    let deliveries = page.webhooks.iter().filter_map(|webhook| match stored.get(&webhook.id) {
+        Some(delivery) => Some(DeliveryView::new(delivery, Some(webhook))),
+        None => DeliveryView::before_claim(&event, webhook),
+    });
+    let mut payload = Fields::parse(&event.payload)?;
+    let (data, previous_data) = (payload.required("data", keep), payload.required("previous_data", keep));
+    Ok(Json(EventView {
+        id,
+        r#type: event.event_type.clone(),
+        created_at: id.made_at().to_string(),
+        data: data.unwrap_or_default(),
+        previous_data: previous_data.unwrap_or_default(),
+        deliveries: deliveries.collect(),
+        next_cursor: page.next.map(|next| next.to_string()),
+    }))
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "readers of fields may fail; this one takes every value")]
+fn keep(raw: &RawValue) -> Result<Box<RawValue>, input::Faults> {
+    Ok(raw.to_owned())
+}

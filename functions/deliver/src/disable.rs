@@ -1,0 +1,41 @@
+//! Disabling a webhook whose delivery has failed for good, and telling the account's other webhooks.
+
+use crate::DeliverError;
+use hookline::{
+    app::App,
+    delivery::Wakeup,
+    event_type::{self, EventType},
+    id::EventId,
+    queue::{self, Job, OwnEvent},
+    store::webhooks,
+    webhook::{DisabledReason, Webhook, WebhookView},
+};
+
+/// Disables the webhook that `wakeup` is for, if it is still at the generation of that wake-up, and publishes
+/// `webhook.disabled`. Done twice it is disabled once, and the event, whose id follows from the disabling, is one event.
+pub(crate) async fn disable(app: &App, wakeup: &Wakeup, reason: DisabledReason) -> Result<(), DeliverError> {
+    let now = app.clock.now();
+    let change = |webhook: &mut Webhook| -> Result<(), DeliverError> {
+        if webhook.generation == wakeup.generation {
+            webhook.disable(reason, now);
+        }
+        Ok(())
+    };
+    let webhook = webhooks::change(app, &wakeup.account, wakeup.webhook(), change).await?;
+    let Some(webhook) = webhook.filter(|webhook| was_disabled(webhook, wakeup)) else { return Ok(()) };
+    tracing::warn!(reason = ?webhook.disabled_reason, "webhook disabled");
+    let seed = format!("{} {} {}", event_type::WEBHOOK_DISABLED, webhook.id, webhook.generation);
+    let event = OwnEvent {
+        account: webhook.account.clone(),
+        id: EventId::derived(webhook.disabled_at.unwrap_or(now), seed.as_bytes()),
+        event_type: EventType::webhook_disabled(),
+        object: serde_json::value::to_raw_value(&WebhookView::from(&webhook)).expect("a view is JSON"),
+    };
+    Ok(queue::send_job(app, &webhook.account, &Job::Publish(event)).await?)
+}
+
+/// Whether the webhook is in the state that disabling it for `wakeup` brought it to.
+fn was_disabled(webhook: &Webhook, wakeup: &Wakeup) -> bool {
+    let by_failure = matches!(webhook.disabled_reason, Some(DisabledReason::Failures | DisabledReason::Gone));
+    by_failure && webhook.generation == wakeup.generation + 1
+}

@@ -1,0 +1,15 @@
+//! The `deliver` function.
+
+use aws_lambda_events::sqs::SqsEvent;
+use deliver::{Deliverer, handle};
+use hookline::{app::App, endpoint::EndpointClient};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    hookline::log::init_lambda();
+    let app = App::in_lambda().await?;
+    let endpoints = EndpointClient::new(app.config.endpoint_policy)?;
+    let deliverer = &Deliverer { app, endpoints };
+    run(service_fn(async |event: LambdaEvent<SqsEvent>| Ok::<_, Error>(handle(deliverer, event.payload).await))).await
+}

@@ -1,0 +1,165 @@
+//! The queues' SQLite file: every queue's settings and every message with its contents. It is written before a request
+//! is answered and read for contents only; the order of messages is the [index](super::index)'s.
+
+use super::{QueueSettings, shapes::Outgoing};
+use crate::embedded::sqlite;
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::{path::Path, time::Duration};
+
+/// `visible_ms` is the end of the delay: how long a message in flight stays hidden dies with the process that holds it.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS queue (
+    name TEXT PRIMARY KEY,
+    visibility_timeout_ms INTEGER NOT NULL,
+    max_receive_count INTEGER NOT NULL,
+    dead_letter_queue TEXT
+);
+CREATE TABLE IF NOT EXISTS message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    group_id TEXT,
+    body TEXT NOT NULL,
+    attributes TEXT,
+    sent_ms INTEGER NOT NULL,
+    visible_ms INTEGER NOT NULL,
+    receive_count INTEGER NOT NULL DEFAULT 0,
+    first_received_ms INTEGER
+);";
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Log(Connection);
+
+/// What the index needs of a stored message.
+pub(super) struct Stored {
+    pub(super) id: i64,
+    pub(super) queue: String,
+    pub(super) group: Option<String>,
+    pub(super) visible_ms: i64,
+    pub(super) receive_count: u32,
+}
+
+/// A message as it is received.
+pub(super) struct Received {
+    pub(super) id: i64,
+    pub(super) body: String,
+    pub(super) group: Option<String>,
+    /// The message attributes, as the JSON that they came in.
+    pub(super) attributes: Option<String>,
+    pub(super) sent_ms: i64,
+    pub(super) first_received_ms: i64,
+    pub(super) receive_count: u32,
+}
+
+impl Log {
+    /// Opens the file in the folder `data`, or a database in memory.
+    pub(super) fn open(data: Option<&Path>) -> anyhow::Result<Self> {
+        sqlite::open(data, "queues.sqlite3", SCHEMA).map(Self)
+    }
+
+    /// All queues.
+    pub(super) fn queues(&self) -> anyhow::Result<Vec<(String, QueueSettings)>> {
+        let sql = "SELECT name, visibility_timeout_ms, max_receive_count, dead_letter_queue FROM queue";
+        let mut statement = self.0.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            let settings = QueueSettings {
+                visibility_timeout: Duration::from_millis(row.get(1)?),
+                max_receive_count: row.get(2)?,
+                dead_letter_queue: row.get(3)?,
+            };
+            Ok((row.get(0)?, settings))
+        })?;
+        rows.collect::<rusqlite::Result<_>>().context("cannot read the queues")
+    }
+
+    /// All messages, oldest first.
+    pub(super) fn messages(&self) -> anyhow::Result<Vec<Stored>> {
+        let sql = "SELECT id, queue, group_id, visible_ms, receive_count FROM message ORDER BY id";
+        let mut statement = self.0.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(Stored {
+                id: row.get(0)?,
+                queue: row.get(1)?,
+                group: row.get(2)?,
+                visible_ms: row.get(3)?,
+                receive_count: row.get(4)?,
+            })
+        })?;
+        rows.collect::<rusqlite::Result<_>>().context("cannot read the messages")
+    }
+
+    /// Makes a queue or changes its settings.
+    pub(super) fn put_queue(&self, name: &str, settings: &QueueSettings) -> anyhow::Result<()> {
+        let sql = "INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)";
+        let timeout_ms = i64::try_from(settings.visibility_timeout.as_millis())?;
+        let row = params![name, timeout_ms, settings.max_receive_count, settings.dead_letter_queue];
+        self.0.execute(sql, row).with_context(|| format!("cannot store the queue {name}"))?;
+        Ok(())
+    }
+
+    /// Stores messages, all or none; gives their ids in the same order.
+    pub(super) fn insert(&mut self, queue: &str, messages: &[&Outgoing], now_ms: i64) -> rusqlite::Result<Vec<i64>> {
+        let transaction = self.0.transaction()?;
+        let mut ids = Vec::with_capacity(messages.len());
+        let sql = "INSERT INTO message (queue, group_id, body, attributes, sent_ms, visible_ms)
+            VALUES (?, ?, ?, ?, ?, ?)";
+        for message in messages {
+            let attributes = message.message_attributes.as_ref().map(ToString::to_string);
+            let (group, visible_ms) = (&message.message_group_id, message.visible_ms(now_ms));
+            let row = params![queue, group, message.message_body, attributes, now_ms, visible_ms];
+            transaction.prepare_cached(sql)?.execute(row)?;
+            ids.push(transaction.last_insert_rowid());
+        }
+        transaction.commit()?;
+        Ok(ids)
+    }
+
+    /// Counts one receipt of each message, and reads it.
+    pub(super) fn receive(&mut self, ids: &[i64], now_ms: i64) -> rusqlite::Result<Vec<Received>> {
+        let transaction = self.0.transaction()?;
+        let mut messages = Vec::with_capacity(ids.len());
+        let sql = "UPDATE message
+            SET receive_count = receive_count + 1, first_received_ms = coalesce(first_received_ms, ?) WHERE id = ?
+            RETURNING id, body, group_id, attributes, sent_ms, first_received_ms, receive_count";
+        for id in ids {
+            let row = transaction.prepare_cached(sql)?.query_row([now_ms, *id], |row| {
+                Ok(Received {
+                    id: row.get(0)?,
+                    body: row.get(1)?,
+                    group: row.get(2)?,
+                    attributes: row.get(3)?,
+                    sent_ms: row.get(4)?,
+                    first_received_ms: row.get(5)?,
+                    receive_count: row.get(6)?,
+                })
+            });
+            messages.extend(row.optional()?);
+        }
+        transaction.commit()?;
+        Ok(messages)
+    }
+
+    /// Moves messages to another queue.
+    pub(super) fn move_to(&mut self, queue: &str, ids: &[i64]) -> rusqlite::Result<()> {
+        let transaction = self.0.transaction()?;
+        for id in ids {
+            transaction.prepare_cached("UPDATE message SET queue = ? WHERE id = ?")?.execute(params![queue, id])?;
+        }
+        transaction.commit()
+    }
+
+    /// Deletes messages.
+    pub(super) fn delete(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
+        let transaction = self.0.transaction()?;
+        for id in ids {
+            transaction.prepare_cached("DELETE FROM message WHERE id = ?")?.execute([id])?;
+        }
+        transaction.commit()
+    }
+
+    /// Deletes all messages of a queue.
+    pub(super) fn purge(&self, queue: &str) -> rusqlite::Result<()> {
+        self.0.execute("DELETE FROM message WHERE queue = ?", [queue]).map(|_| ())
+    }
+}

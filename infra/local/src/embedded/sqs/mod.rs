@@ -1,0 +1,412 @@
+//! SQS: standard queues with visibility timeouts, delays, dead-letter queues and fair order between message groups,
+//! over the service's JSON protocol.
+//!
+//! The [`log`] is the truth on disk, the [`index`] the same in memory, ordered for receiving. A request is written to
+//! the log first, then to the index, then answered. Left out: FIFO queues, retention (messages stay until they are
+//! deleted), and the MD5 sums, which the SDK for Rust does not look at.
+
+mod index;
+mod log;
+mod shapes;
+
+use super::{
+    ACCOUNT, REGION,
+    wire::{Fault, read},
+};
+use anyhow::Context;
+use hookline::time::Clock;
+use index::{Entry, Index, Place};
+use log::{Log, Received};
+use serde_json::{Map, Value, json};
+use shapes::{
+    Batch, BatchEntry, GetQueueAttributes, GetQueueUrl, Outgoing, PurgeQueue, Receipt, ReceiveMessage, SendMessage,
+    Single, Visibility, invalid,
+};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// What can be set on a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// How long a received message stays hidden from other receivers, at most 12 h.
+    pub visibility_timeout: Duration,
+    /// After how many receipts a message goes to the dead-letter queue instead of being received once more.
+    pub max_receive_count: u32,
+    /// The name of the dead-letter queue; without one, messages are received for as long as they stay.
+    pub dead_letter_queue: Option<String>,
+}
+
+/// 30 seconds as in AWS, and no dead-letter queue.
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { visibility_timeout: Duration::from_secs(30), max_receive_count: 10, dead_letter_queue: None }
+    }
+}
+
+/// The queues.
+pub(super) struct Sqs {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    queues: BTreeMap<String, Queue>,
+}
+
+struct Queue {
+    settings: QueueSettings,
+    index: Index,
+    /// Told when a message may be visible earlier than was known.
+    changed: Arc<Notify>,
+}
+
+/// What one entry of a batch comes to: what its line in the answer carries besides the id.
+type Outcome = Result<Value, Fault>;
+
+impl Sqs {
+    /// Opens the file in the folder `data`, or a database in memory.
+    pub(super) fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
+        let log = Log::open(data)?;
+        let now_ms = clock.now().unix_ms();
+        let mut queues: BTreeMap<_, _> =
+            log.queues()?.into_iter().map(|(name, settings)| (name, Queue::new(settings))).collect();
+        for stored in log.messages()? {
+            let queue = queues.get_mut(&stored.queue).context("a stored message is in no queue")?;
+            let group = stored.group.as_deref().unwrap_or_default();
+            queue.index.insert(stored.id, group, stored.visible_ms, stored.receive_count, now_ms);
+        }
+        Ok(Self { clock, state: Mutex::new(State { log, queues }) })
+    }
+
+    /// See [`EmbeddedAws::create_queue`](super::EmbeddedAws::create_queue).
+    pub(super) fn create_queue(&self, name: &str, settings: QueueSettings) -> anyhow::Result<()> {
+        let State { log, queues } = &mut *self.lock();
+        if let Some(dead_letter_queue) = &settings.dead_letter_queue {
+            anyhow::ensure!(queues.contains_key(dead_letter_queue), "there is no queue {dead_letter_queue}");
+            anyhow::ensure!(dead_letter_queue != name, "the queue {name} cannot be its own dead-letter queue");
+        }
+        log.put_queue(name, &settings)?;
+        match queues.get_mut(name) {
+            Some(queue) => queue.settings = settings,
+            None => {
+                queues.insert(name.to_owned(), Queue::new(settings));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers one action.
+    pub(super) async fn call(&self, action: &str, body: &[u8]) -> Result<String, Fault> {
+        match action {
+            "SendMessage" => self.send(&read(body)?),
+            "SendMessageBatch" => self.send_batch(read(body)?),
+            "ReceiveMessage" => self.receive(read(body)?).await,
+            "DeleteMessage" => self.delete(&read(body)?),
+            "DeleteMessageBatch" => self.delete_batch(read(body)?),
+            "ChangeMessageVisibility" => self.change_visibility(&read(body)?),
+            "ChangeMessageVisibilityBatch" => self.change_visibility_batch(read(body)?),
+            "GetQueueAttributes" => self.queue_attributes(&read(body)?),
+            "GetQueueUrl" => self.look_up(&read(body)?),
+            "PurgeQueue" => self.purge(&read(body)?),
+            other => Err(Fault::unknown_operation(other)),
+        }
+    }
+
+    fn send(&self, request: &SendMessage) -> Result<String, Fault> {
+        request.message.check()?;
+        let ids = self.lock().send(&request.queue_url, &[&request.message], self.now_ms())?;
+        Ok(json!({"MessageId": ids.first().map(|id| message_id(*id))}).to_string())
+    }
+
+    fn send_batch(&self, request: Batch<Outgoing>) -> Result<String, Fault> {
+        request.check_ids()?;
+        request.check_weight()?;
+        let checked: Vec<_> = request.entries.iter().map(|entry| entry.entry.check()).collect();
+        let good = request.entries.iter().zip(&checked).filter(|(_, check)| check.is_ok());
+        let messages: Vec<_> = good.map(|(entry, _)| &entry.entry).collect();
+        let mut ids = self.lock().send(&request.queue_url, &messages, self.now_ms())?.into_iter();
+        let outcomes: Vec<Outcome> =
+            checked.into_iter().map(|check| check.map(|()| json!({"MessageId": ids.next().map(message_id)}))).collect();
+        Ok(batch_answer(request.entries, outcomes))
+    }
+
+    async fn receive(&self, request: ReceiveMessage) -> Result<String, Fault> {
+        request.check()?;
+        let changed = Arc::clone(&self.lock().queue(&request.queue_url)?.changed);
+        // The wait is a length of time, so it is tokio's; moments are the clock's.
+        let deadline = Instant::now() + Duration::from_secs(request.wait_seconds());
+        loop {
+            // Listening begins before looking, or a message sent in between would go unheard.
+            let mut woken = std::pin::pin!(changed.notified());
+            woken.as_mut().enable();
+            let now_ms = self.now_ms();
+            let (messages, next_visible_ms) = self.lock().receive(&request, now_ms)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !messages.is_empty() || left.is_zero() {
+                let messages: Vec<_> = messages.into_iter().map(|message| show(message, &request)).collect();
+                return Ok(json!({"Messages": messages}).to_string());
+            }
+            let until_visible = next_visible_ms.and_then(|visible_ms| u64::try_from(visible_ms - now_ms).ok());
+            let wait = until_visible.map_or(left, |ms| Duration::from_millis(ms).min(left));
+            let _ = tokio::time::timeout(wait, woken).await;
+        }
+    }
+
+    fn delete(&self, request: &Single<Receipt>) -> Result<String, Fault> {
+        let mut outcomes = self.lock().delete(&request.queue_url, &[&request.entry.receipt_handle])?;
+        outcomes.pop().unwrap_or(Ok(json!({})))?;
+        Ok("{}".to_owned())
+    }
+
+    fn delete_batch(&self, request: Batch<Receipt>) -> Result<String, Fault> {
+        request.check_ids()?;
+        let receipts: Vec<_> = request.entries.iter().map(|entry| entry.entry.receipt_handle.as_str()).collect();
+        let outcomes = self.lock().delete(&request.queue_url, &receipts)?;
+        Ok(batch_answer(request.entries, outcomes))
+    }
+
+    fn change_visibility(&self, request: &Single<Visibility>) -> Result<String, Fault> {
+        let now_ms = self.now_ms();
+        self.lock().queue(&request.queue_url)?.change_visibility(&request.entry, now_ms)?;
+        Ok("{}".to_owned())
+    }
+
+    fn change_visibility_batch(&self, request: Batch<Visibility>) -> Result<String, Fault> {
+        request.check_ids()?;
+        let now_ms = self.now_ms();
+        let mut state = self.lock();
+        let queue = state.queue(&request.queue_url)?;
+        let outcomes = request.entries.iter().map(|entry| queue.change_visibility(&entry.entry, now_ms)).collect();
+        Ok(batch_answer(request.entries, outcomes))
+    }
+
+    fn queue_attributes(&self, request: &GetQueueAttributes) -> Result<String, Fault> {
+        let now_ms = self.now_ms();
+        let mut state = self.lock();
+        let queue = state.queue(&request.queue_url)?;
+        queue.index.advance(now_ms);
+        let mut attributes = queue.attributes(name_in(&request.queue_url));
+        attributes.retain(|name, _| request.attribute_names.iter().any(|wanted| wanted == "All" || wanted == name));
+        Ok(json!({"Attributes": attributes}).to_string())
+    }
+
+    fn look_up(&self, request: &GetQueueUrl) -> Result<String, Fault> {
+        let url = queue_url(&request.queue_name);
+        self.lock().queue(&url)?;
+        Ok(json!({"QueueUrl": url}).to_string())
+    }
+
+    fn purge(&self, request: &PurgeQueue) -> Result<String, Fault> {
+        let mut state = self.lock();
+        state.queue(&request.queue_url)?;
+        state.log.purge(name_in(&request.queue_url))?;
+        state.queue(&request.queue_url)?.index = Index::default();
+        Ok("{}".to_owned())
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now().unix_ms()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn queue(&mut self, url: &str) -> Result<&mut Queue, Fault> {
+        find(&mut self.queues, url)
+    }
+
+    fn send(&mut self, url: &str, messages: &[&Outgoing], now_ms: i64) -> Result<Vec<i64>, Fault> {
+        let queue = find(&mut self.queues, url)?;
+        let ids = self.log.insert(name_in(url), messages, now_ms)?;
+        for (id, message) in ids.iter().zip(messages) {
+            let group = message.message_group_id.as_deref().unwrap_or_default();
+            queue.index.insert(*id, group, message.visible_ms(now_ms), 0, now_ms);
+        }
+        queue.changed.notify_waiters();
+        Ok(ids)
+    }
+
+    /// The messages to be answered; and when the next one becomes visible.
+    fn receive(&mut self, request: &ReceiveMessage, now_ms: i64) -> Result<(Vec<Received>, Option<i64>), Fault> {
+        let queue = find(&mut self.queues, &request.queue_url)?;
+        queue.index.advance(now_ms);
+        let timeout_ms = i64::try_from(queue.settings.visibility_timeout.as_millis()).unwrap_or(i64::MAX);
+        let visible_ms = now_ms.saturating_add(request.visibility_ms().unwrap_or(timeout_ms));
+        let (mut ids, mut dead) = (Vec::new(), Vec::new());
+        while ids.len() < request.count_max()
+            && let Some((id, entry)) = queue.index.next()
+        {
+            if queue.settings.dead_letter_queue.is_some() && entry.receive_count >= queue.settings.max_receive_count {
+                dead.extend(queue.index.remove(id).map(|entry| (id, entry)));
+            } else {
+                queue.index.receive(id, visible_ms);
+                ids.push(id);
+            }
+        }
+        let next_visible_ms = queue.index.next_visible_ms();
+        let dead_letter_queue = queue.settings.dead_letter_queue.clone();
+        if let Some(name) = dead_letter_queue.filter(|_| !dead.is_empty()) {
+            self.bury(&name, dead, now_ms)?;
+        }
+        let messages = if ids.is_empty() { Vec::new() } else { self.log.receive(&ids, now_ms)? };
+        Ok((messages, next_visible_ms))
+    }
+
+    /// Puts messages on the dead-letter queue `name`.
+    fn bury(&mut self, name: &str, dead: Vec<(i64, Entry)>, now_ms: i64) -> Result<(), Fault> {
+        let ids: Vec<_> = dead.iter().map(|(id, _)| *id).collect();
+        self.log.move_to(name, &ids)?;
+        let queue = find(&mut self.queues, name)?;
+        for (id, entry) in dead {
+            queue.index.insert(id, &entry.group, entry.visible_ms, entry.receive_count, now_ms);
+        }
+        queue.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Deletes what the receipts stand for. One that a later receipt has overtaken is accepted and does nothing.
+    fn delete(&mut self, url: &str, receipts: &[&str]) -> Result<Vec<Outcome>, Fault> {
+        let queue = find(&mut self.queues, url)?;
+        let found: Vec<_> = receipts.iter().map(|receipt| queue.holder(receipt)).collect();
+        let ids: Vec<_> = found.iter().flatten().flatten().copied().collect();
+        self.log.delete(&ids)?;
+        for id in ids {
+            queue.index.remove(id);
+        }
+        Ok(found.into_iter().map(|found| found.map(|_| json!({}))).collect())
+    }
+}
+
+impl Queue {
+    fn new(settings: QueueSettings) -> Self {
+        Self { settings, index: Index::default(), changed: Arc::default() }
+    }
+
+    /// The message for which this is the last receipt given out, if it is still here.
+    fn holder(&self, receipt: &str) -> Result<Option<i64>, Fault> {
+        let parse = || {
+            let (id, receive_count) = receipt.split_once('.')?;
+            Some((id.parse::<i64>().ok()?, receive_count.parse::<u32>().ok()?))
+        };
+        let (id, receive_count) = parse().ok_or_else(|| {
+            Fault::new(404, "ReceiptHandleIsInvalid", format!("The input receipt handle \"{receipt}\" is not valid."))
+        })?;
+        Ok(self.index.get(id).filter(|entry| entry.receive_count == receive_count).map(|_| id))
+    }
+
+    fn change_visibility(&mut self, request: &Visibility, now_ms: i64) -> Outcome {
+        let visible_ms = now_ms.saturating_add(request.visibility_ms()?);
+        self.index.advance(now_ms);
+        let Some(id) = self.holder(&request.receipt_handle)? else {
+            return Err(invalid("Reason: Message does not exist or is not available for visibility timeout change."));
+        };
+        if self.index.get(id).is_none_or(|entry| entry.place != Place::InFlight) {
+            return Err(Fault::new(400, "MessageNotInflight", "The message is not in flight.")
+                .with_query_code("AWS.SimpleQueueService.MessageNotInflight"));
+        }
+        self.index.hide(id, visible_ms, now_ms);
+        self.changed.notify_waiters();
+        Ok(json!({}))
+    }
+
+    fn attributes(&self, name: &str) -> Map<String, Value> {
+        let counts = self.index.counts();
+        let mut attributes = Map::new();
+        let mut put = |name: &str, value: String| attributes.insert(name.to_owned(), Value::String(value));
+        put("QueueArn", queue_arn(name));
+        put("ApproximateNumberOfMessages", counts.visible.to_string());
+        put("ApproximateNumberOfMessagesNotVisible", counts.in_flight.to_string());
+        put("ApproximateNumberOfMessagesDelayed", counts.delayed.to_string());
+        put("VisibilityTimeout", self.settings.visibility_timeout.as_secs().to_string());
+        if let Some(dead_letter_queue) = &self.settings.dead_letter_queue {
+            let target = queue_arn(dead_letter_queue);
+            let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": self.settings.max_receive_count});
+            put("RedrivePolicy", policy.to_string());
+        }
+        attributes
+    }
+}
+
+/// The URL of the queue `name`.
+pub(super) fn queue_url(name: &str) -> String {
+    format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}")
+}
+
+/// The ARN of the queue `name`.
+pub(super) fn queue_arn(name: &str) -> String {
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
+}
+
+/// The name in a queue's URL.
+fn name_in(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+fn find<'a>(queues: &'a mut BTreeMap<String, Queue>, url: &str) -> Result<&'a mut Queue, Fault> {
+    queues.get_mut(name_in(url)).ok_or_else(|| {
+        Fault::new(400, "QueueDoesNotExist", "The specified queue does not exist.")
+            .with_query_code("AWS.SimpleQueueService.NonExistentQueue")
+    })
+}
+
+/// AWS gives each message a UUID; this one says which it is, the same in every run.
+fn message_id(id: i64) -> String {
+    format!("00000000-0000-4000-8000-{id:012x}")
+}
+
+/// A message as the answer to a receive carries it.
+fn show(message: Received, request: &ReceiveMessage) -> Value {
+    let mut attributes = Map::new();
+    let system = [
+        ("SenderId", Some("embedded".to_owned())),
+        ("SentTimestamp", Some(message.sent_ms.to_string())),
+        ("ApproximateReceiveCount", Some(message.receive_count.to_string())),
+        ("ApproximateFirstReceiveTimestamp", Some(message.first_received_ms.to_string())),
+        ("MessageGroupId", message.group),
+    ];
+    for (name, value) in system {
+        if let Some(value) = value.filter(|_| request.wants(name)) {
+            attributes.insert(name.to_owned(), Value::String(value));
+        }
+    }
+    let mut shown = json!({
+        "MessageId": message_id(message.id),
+        "ReceiptHandle": format!("{}.{}", message.id, message.receive_count),
+        "Body": message.body,
+        "Attributes": attributes,
+    });
+    let stored = message.attributes.and_then(|text| serde_json::from_str::<Map<String, Value>>(&text).ok());
+    if let Some(mut stored) = stored {
+        stored.retain(|name, _| request.wants_message_attribute(name));
+        shown["MessageAttributes"] = Value::Object(stored);
+    }
+    shown
+}
+
+fn batch_answer<T>(entries: Vec<BatchEntry<T>>, outcomes: Vec<Outcome>) -> String {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (BatchEntry { id, .. }, outcome) in entries.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(mut line) => {
+                line["Id"] = Value::String(id);
+                successful.push(line);
+            }
+            Err(fault) => failed.push(json!({
+                "Id": id,
+                "SenderFault": true,
+                "Code": fault.code(),
+                "Message": fault.message(),
+            })),
+        }
+    }
+    json!({"Successful": successful, "Failed": failed}).to_string()
+}

@@ -1,0 +1,130 @@
+//! The HTTP that the services share: what a request's address says, and answers and errors in AWS's JSON protocols.
+//! Nothing here knows a service.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::body::SdkBody;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// What a service answers one request with.
+pub(super) struct Reply {
+    /// The HTTP status, 200 to 599.
+    pub(super) status: u16,
+    /// Headers that carry an error's name.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub(super) body: String,
+}
+
+/// An error in AWS's words.
+#[derive(Debug)]
+pub(super) struct Fault {
+    status: u16,
+    code: &'static str,
+    /// SQS began with another protocol: its SDKs know an error by the name that it had there.
+    query_code: Option<&'static str>,
+    message: String,
+}
+
+impl Reply {
+    /// Success.
+    pub(super) fn ok(body: String) -> Self {
+        Self { status: 200, headers: Vec::new(), body }
+    }
+}
+
+impl Fault {
+    /// An error with the HTTP status and the name that the service's model gives it.
+    pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, query_code: None, message: message.into() }
+    }
+
+    /// The same error, with the name that it has in the query protocol.
+    pub(super) fn with_query_code(self, query_code: &'static str) -> Self {
+        Self { query_code: Some(query_code), ..self }
+    }
+
+    /// A request that is not what the protocol asks for.
+    pub(super) fn serialization(message: &str) -> Self {
+        Self::new(400, "SerializationException", message)
+    }
+
+    /// A request for something that is not embedded.
+    pub(super) fn unknown_operation(operation: &str) -> Self {
+        Self::new(400, "UnknownOperationException", format!("not part of the embedded AWS: {operation}"))
+    }
+
+    /// The name by which SDKs know the error.
+    pub(super) fn code(&self) -> &'static str {
+        self.query_code.unwrap_or(self.code)
+    }
+
+    /// A sentence for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// A file that cannot be read or written is AWS's own failure, which the SDK tries again.
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        tracing::error!(%error, "the embedded AWS cannot use its file");
+        Self::new(500, "InternalFailure", error.to_string())
+    }
+}
+
+impl From<Fault> for Reply {
+    fn from(fault: Fault) -> Self {
+        let mut headers = vec![("x-amzn-errortype", fault.code.to_owned())];
+        if let Some(code) = fault.query_code {
+            headers.push(("x-amzn-query-error", format!("{code};Sender")));
+        }
+        // The message's key differs from service to service only in its first letter.
+        let body = json!({"__type": fault.code, "message": fault.message, "Message": fault.message});
+        Self { status: fault.status, headers, body: body.to_string() }
+    }
+}
+
+impl From<Reply> for HttpResponse {
+    fn from(reply: Reply) -> Self {
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::new(status.into(), SdkBody::from(reply.body));
+        for (name, value) in reply.headers {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// Reads a request's JSON.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|error| Fault::serialization(&error.to_string()))
+}
+
+/// The path of an absolute or relative address.
+pub(super) fn path(uri: &str) -> &str {
+    let after_scheme = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let path = after_scheme.find('/').map_or("", |start| &after_scheme[start..]);
+    path.split('?').next().unwrap_or_default()
+}
+
+/// The value of one parameter in an address's query, as it stands there.
+pub(super) fn query_value<'a>(uri: &'a str, name: &str) -> Option<&'a str> {
+    let (_, query) = uri.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_an_address() {
+        let uri = "https://scheduler.us-east-1.amazonaws.com/schedules/one?groupName=hookline&clientToken=x";
+        assert_eq!(path(uri), "/schedules/one");
+        assert_eq!(query_value(uri, "groupName"), Some("hookline"));
+        assert_eq!(query_value(uri, "group"), None);
+        assert_eq!(path("https://sqs.us-east-1.amazonaws.com"), "");
+    }
+}

@@ -1,0 +1,136 @@
+//! Hookline on one machine: every function in one process, on an embedded AWS.
+//!
+//! Nothing here knows how a delivery goes. The handlers are those that Lambda runs; this crate answers their SDK's HTTP
+//! requests ([`embedded`]), makes the tables and queues ([`provision`]), and invokes them ([`pollers`]).
+
+pub mod embedded;
+mod local_token;
+pub mod options;
+pub mod pollers;
+pub mod provision;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use deliver::Deliverer;
+use embedded::EmbeddedAws;
+use hookline::{
+    app::App,
+    config::Config,
+    endpoint::{EndpointClient, EndpointPolicy},
+    random::Random,
+    time::Clock,
+};
+use options::Options;
+use std::{io::Write, net::SocketAddr, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Batches of deliveries under way at once.
+const DELIVER_CONCURRENCY: usize = 512;
+/// Batches of events and jobs under way at once.
+const PUBLISH_CONCURRENCY: usize = 16;
+/// Time for what is under way when the process is asked to end: an attempt and its record.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Runs Hookline until Ctrl-C or SIGTERM.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let data = (!options.ephemeral).then_some(options.data.as_path());
+    let clock = Clock::system();
+    let aws = EmbeddedAws::open(data, clock.clone())?;
+    let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
+    let config = provision::config(&aws, options.retry_schedule.clone(), policy);
+    provision::provision(&aws, &config).await?;
+    let app = App::new(&aws.sdk_config(), config, clock, Random::system());
+    let token = local_token::ensure(&app, options.token.clone(), data).await?;
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", options.listen))?;
+    // Whoever has read the first line may already ask it to end.
+    let signals = Signals::listen()?;
+    greet(listener.local_addr()?, &token)?;
+
+    let stop = CancellationToken::new();
+    let mut tasks = start_pollers(&app, &aws, &stop)?;
+    let router = api::router(app);
+    let stopped = stop.clone().cancelled_owned();
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the listener failed");
+        }
+    });
+    signals.wait().await;
+    stop.cancel();
+    let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!("some work was still under way; it goes on at the next start");
+    }
+    Ok(())
+}
+
+fn start_pollers(app: &App, aws: &EmbeddedAws, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    let deliverer = Deliverer { app: app.clone(), endpoints: EndpointClient::new(app.config.endpoint_policy)? };
+    let deliver = move |event| {
+        let deliverer = deliverer.clone();
+        async move { deliver::handle(&deliverer, event).await }
+    };
+    let publisher = app.clone();
+    let publish = move |event| {
+        let app = publisher.clone();
+        async move { publish::handle(&app, event).await }
+    };
+    let Config { deliveries_queue_url, events_queue_url, .. } = app.config.clone();
+    tasks.spawn(pollers::poll_queue(app.clone(), deliveries_queue_url, DELIVER_CONCURRENCY, stop.clone(), deliver));
+    tasks.spawn(pollers::poll_queue(app.clone(), events_queue_url, PUBLISH_CONCURRENCY, stop.clone(), publish));
+    tasks.spawn(pollers::poll_schedules(app.clone(), aws.clone(), stop.clone()));
+    tasks.spawn(pollers::sweep(aws.clone(), stop.clone()));
+    Ok(tasks)
+}
+
+/// Says where it listens, and what to paste.
+fn greet(address: SocketAddr, token: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "token: {token}")?;
+    writeln!(
+        out,
+        "
+Register a webhook (its secret is shown once):
+  curl -X POST http://{address}/v1/webhooks -H 'Authorization: Bearer {token}' \\
+    -H 'Content-Type: application/json' -d '{{\"url\":\"http://127.0.0.1:5000/webhooks\",\"events\":[\"resource.*\"]}}'
+Publish an event:
+  curl -X POST http://{address}/v1/events -H 'Authorization: Bearer {token}' \\
+    -H 'Content-Type: application/json' -d '{{\"type\":\"resource.created\",\"data\":{{\"object\":{{\"id\":\"res_1\"}}}}}}'
+See what became of it (with the event's id):
+  curl http://{address}/v1/events/EVENT_ID -H 'Authorization: Bearer {token}'
+"
+    )?;
+    out.flush()
+}
+
+/// Ctrl-C and SIGTERM, listened for from when this is made.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

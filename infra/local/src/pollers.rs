@@ -1,0 +1,150 @@
+//! What invokes the functions: stand-ins for Lambda's event source mappings on the two queues, and for EventBridge
+//! Scheduler's invocations. They hand over the same event types as Lambda does, and take partial batch failures.
+
+use crate::embedded::{DueSchedule, EmbeddedAws};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
+use hookline::{app::App, delivery::Wakeup};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Messages of one invocation.
+const BATCH: i32 = 10;
+/// The longest poll that SQS takes.
+const LONG_POLL_S: i32 = 20;
+/// Wait before a queue is asked again after an error.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Wait before a schedule whose invocation failed fires again.
+const SCHEDULE_RETRY: Duration = Duration::from_secs(10);
+
+/// Polls `queue_url` until `stop`, with at most `concurrency` invocations of `handler` at once; then waits for those that
+/// are under way.
+pub async fn poll_queue<F, Fut>(app: App, queue_url: String, concurrency: usize, stop: CancellationToken, handler: F)
+where
+    F: Fn(SqsEvent) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = SqsBatchResponse> + Send + 'static,
+{
+    let (permits, mut invocations) = (Arc::new(Semaphore::new(concurrency)), JoinSet::new());
+    loop {
+        let received = async {
+            let permit = permits.clone().acquire_owned().await;
+            (permit, receive(&app.sqs, &queue_url).await)
+        };
+        let (permit, messages) = tokio::select! {
+            () = stop.cancelled() => break,
+            received = received => received,
+        };
+        while invocations.try_join_next().is_some() {}
+        match messages {
+            Ok(messages) if messages.is_empty() => {}
+            Ok(messages) => {
+                let (sqs, queue_url, handler) = (app.sqs.clone(), queue_url.clone(), handler.clone());
+                invocations.spawn(async move {
+                    invoke(&sqs, &queue_url, messages, handler).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, queue_url, "a queue could not be polled");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+    while invocations.join_next().await.is_some() {}
+}
+
+async fn receive(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> anyhow::Result<Vec<Message>> {
+    let call = sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH).wait_time_seconds(LONG_POLL_S);
+    let call = call.message_system_attribute_names(MessageSystemAttributeName::All);
+    Ok(call.send().await?.messages.unwrap_or_default())
+}
+
+/// Invokes the handler with a batch, and deletes the messages that it does not report as failed.
+async fn invoke<F, Fut>(sqs: &aws_sdk_sqs::Client, queue_url: &str, messages: Vec<Message>, handler: F)
+where
+    F: Fn(SqsEvent) -> Fut,
+    Fut: Future<Output = SqsBatchResponse>,
+{
+    let receipts: Vec<_> =
+        messages.iter().map(|message| (message.message_id.clone(), message.receipt_handle.clone())).collect();
+    let response = handler(sqs_event(messages)).await;
+    let failed: HashSet<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    let done = receipts.into_iter().filter(|(id, _)| !failed.contains(id.as_deref().unwrap_or_default()));
+    let entries: Result<Vec<_>, _> = done
+        .enumerate()
+        .map(|(index, (_, receipt))| {
+            DeleteMessageBatchRequestEntry::builder().id(index.to_string()).set_receipt_handle(receipt).build()
+        })
+        .collect();
+    match entries {
+        Ok(entries) if entries.is_empty() => {}
+        Ok(entries) => {
+            if let Err(error) = sqs.delete_message_batch().queue_url(queue_url).set_entries(Some(entries)).send().await
+            {
+                tracing::error!(%error, "handled messages could not be deleted: they will come again");
+            }
+        }
+        Err(error) => tracing::error!(%error, "a message has no receipt"),
+    }
+}
+
+/// The event that Lambda makes of a batch of messages.
+pub fn sqs_event(messages: Vec<Message>) -> SqsEvent {
+    let mut event = SqsEvent::default();
+    event.records = messages.into_iter().map(record).collect();
+    event
+}
+
+/// The record that Lambda makes of a message.
+fn record(message: Message) -> SqsMessage {
+    let mut record = SqsMessage::default();
+    record.message_id = message.message_id;
+    record.receipt_handle = message.receipt_handle;
+    record.body = message.body;
+    let attributes = message.attributes.unwrap_or_default().into_iter();
+    record.attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+    record.event_source = Some("aws:sqs".to_owned());
+    record.aws_region = Some("us-east-1".to_owned());
+    record
+}
+
+/// Invokes `retry` with each schedule that falls due, until `stop`.
+pub async fn poll_schedules(app: App, aws: EmbeddedAws, stop: CancellationToken) {
+    let mut invocations = JoinSet::new();
+    loop {
+        let schedule = tokio::select! {
+            () = stop.cancelled() => break,
+            schedule = aws.next_due_schedule() => schedule,
+        };
+        while invocations.try_join_next().is_some() {}
+        invocations.spawn(fire(app.clone(), aws.clone(), schedule));
+    }
+    while invocations.join_next().await.is_some() {}
+}
+
+async fn fire(app: App, aws: EmbeddedAws, schedule: DueSchedule) {
+    let fired = async {
+        let wakeup: Wakeup = serde_json::from_str(&schedule.input)?;
+        retry::handle(&app, wakeup).await?;
+        aws.schedule_done(&schedule)
+    };
+    if let Err(error) = fired.await {
+        tracing::error!(%error, schedule = schedule.name, "a schedule could not be fired");
+        aws.schedule_failed(&schedule, SCHEDULE_RETRY);
+    }
+}
+
+/// Deletes expired items now and then, until `stop`.
+pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(Duration::from_secs(600));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+        }
+        if let Err(error) = aws.sweep_expired_items() {
+            tracing::error!(%error, "expired items could not be deleted");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+# Habits. Each is one command that also works without `just`.
+
+# List the habits.
+default:
+    @just --list
+
+# Run Hookline on this machine; options go through: `just run --ephemeral`.
+run *options:
+    cargo run -p local -- {{ options }}
+
+# Run every test.
+test:
+    cargo test --workspace
+
+# Judge the code and what it links.
+lint:
+    cargo fmt --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny check
+
+# Format the code.
+fmt:
+    cargo fmt
+
+# Do all that is done for each change.
+ci:
+    .ci/run

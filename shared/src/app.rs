@@ -1,0 +1,52 @@
+//! What every handler works with: the SDK's clients, the settings, the time and the randomness.
+
+use crate::{config::Config, random::Random, time::Clock};
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// Clients, settings, clock and randomness. Cloned freely: clones share connections.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Tables.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Queues.
+    pub sqs: aws_sdk_sqs::Client,
+    /// One-time schedules.
+    pub scheduler: aws_sdk_scheduler::Client,
+    /// Settings.
+    pub config: Config,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+}
+
+impl App {
+    /// An app that speaks to AWS as `aws` says: its region, credentials and HTTP client.
+    pub fn new(aws: &SdkConfig, config: Config, clock: Clock, random: Random) -> Self {
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::new(aws),
+            sqs: aws_sdk_sqs::Client::new(aws),
+            scheduler: aws_sdk_scheduler::Client::new(aws),
+            config,
+            clock,
+            random,
+        }
+    }
+
+    /// The app of a Lambda function: settings from the environment, and a first call to DynamoDB, so that connecting is paid
+    /// for while the function starts and not by its first request.
+    pub async fn in_lambda() -> Result<Self, crate::config::ConfigError> {
+        let config = Config::read(|name| std::env::var(name).ok())?;
+        let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let app = Self::new(&aws, config, Clock::system(), Random::system());
+        app.warm().await;
+        Ok(app)
+    }
+
+    /// Opens the connection to DynamoDB. A failure is no reason not to start: the first request will try again.
+    async fn warm(&self) {
+        if let Err(error) = crate::store::webhooks::touch(self).await {
+            tracing::warn!(%error, "the first call to DynamoDB failed");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a deployment sets in the environment, parsed once into typed values.
+
+use crate::{endpoint::EndpointPolicy, schedule::RetrySchedule};
+use std::{str::FromStr, time::Duration};
+
+/// The settings of one function. Every function gets the same environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `WEBHOOKS_TABLE`: webhooks, event types, tokens.
+    pub webhooks_table: String,
+    /// `EVENTS_TABLE`: payloads and idempotency keys.
+    pub events_table: String,
+    /// `DELIVERIES_TABLE`: deliveries with their attempts.
+    pub deliveries_table: String,
+    /// `DELIVERIES_QUEUE_URL`: wake-ups of deliveries.
+    pub deliveries_queue_url: String,
+    /// `EVENTS_QUEUE_URL`: events to publish, and pages of fan-outs and recoveries.
+    pub events_queue_url: String,
+    /// `RETRY_FUNCTION_ARN`: what a schedule invokes.
+    pub retry_function_arn: String,
+    /// `SCHEDULER_ROLE_ARN`: the role in which it does.
+    pub scheduler_role_arn: String,
+    /// `SCHEDULER_DEAD_LETTER_ARN`: the queue that takes a wake-up which the schedule could not hand over.
+    pub scheduler_dead_letter_arn: Option<String>,
+    /// `SCHEDULE_GROUP`: the group that the schedules are in.
+    pub schedule_group: String,
+    /// `RETRY_SCHEDULE`
+    pub retry_schedule: RetrySchedule,
+    /// `RETENTION_DAYS` (30): how long events and deliveries are kept.
+    pub retention: Duration,
+    /// `STRICT_ENDPOINTS` (1): where deliveries may go.
+    pub endpoint_policy: EndpointPolicy,
+}
+
+/// A setting is missing or wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} {fault}")]
+pub struct ConfigError {
+    name: &'static str,
+    fault: String,
+}
+
+impl Config {
+    /// Reads the settings with `get`, which looks a variable up.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let text = |name: &'static str| get(name).filter(|value| !value.is_empty());
+        let required = |name| text(name).ok_or_else(|| ConfigError { name, fault: "is not set".to_owned() });
+        let days: u64 = parsed("RETENTION_DAYS", text("RETENTION_DAYS"), 30)?;
+        if !(1..=3650).contains(&days) {
+            return Err(ConfigError { name: "RETENTION_DAYS", fault: "must be 1 to 3650".to_owned() });
+        }
+        Ok(Self {
+            webhooks_table: required("WEBHOOKS_TABLE")?,
+            events_table: required("EVENTS_TABLE")?,
+            deliveries_table: required("DELIVERIES_TABLE")?,
+            deliveries_queue_url: required("DELIVERIES_QUEUE_URL")?,
+            events_queue_url: required("EVENTS_QUEUE_URL")?,
+            retry_function_arn: required("RETRY_FUNCTION_ARN")?,
+            scheduler_role_arn: required("SCHEDULER_ROLE_ARN")?,
+            scheduler_dead_letter_arn: text("SCHEDULER_DEAD_LETTER_ARN"),
+            schedule_group: required("SCHEDULE_GROUP")?,
+            retry_schedule: parsed("RETRY_SCHEDULE", text("RETRY_SCHEDULE"), RetrySchedule::default())?,
+            retention: Duration::from_secs(days * 24 * 60 * 60),
+            endpoint_policy: match text("STRICT_ENDPOINTS").as_deref() {
+                None | Some("1" | "true") => EndpointPolicy::Strict,
+                Some("0" | "false") => EndpointPolicy::AllowLoopback,
+                Some(_) => return Err(ConfigError { name: "STRICT_ENDPOINTS", fault: "must be 0 or 1".to_owned() }),
+            },
+        })
+    }
+}
+
+fn parsed<T: FromStr<Err: ToString>>(name: &'static str, text: Option<String>, default: T) -> Result<T, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
+    text.trim().parse().map_err(|fault: T::Err| ConfigError { name, fault: fault.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_with(name: &str, value: &str) -> Result<Config, ConfigError> {
+        Config::read(|asked| Some(if asked == name { value } else { default_of(asked)? }.to_owned()))
+    }
+
+    fn default_of(name: &str) -> Option<&'static str> {
+        let optional = ["RETENTION_DAYS", "RETRY_SCHEDULE", "STRICT_ENDPOINTS", "SCHEDULER_DEAD_LETTER_ARN"];
+        (!optional.contains(&name)).then_some("x")
+    }
+
+    #[test]
+    fn a_deployment_is_strict_unless_it_says_otherwise() {
+        assert_eq!(read_with("", "").expect("valid").endpoint_policy, EndpointPolicy::Strict);
+        assert_eq!(read_with("STRICT_ENDPOINTS", "0").expect("valid").endpoint_policy, EndpointPolicy::AllowLoopback);
+    }
+
+    #[test]
+    fn says_which_setting_is_wrong() {
+        for (name, value) in
+            [("RETRY_SCHEDULE", "soon"), ("RETENTION_DAYS", "0"), ("STRICT_ENDPOINTS", "maybe"), ("EVENTS_TABLE", "")]
+        {
+            let fault = read_with(name, value).expect_err(name).to_string();
+            assert!(fault.starts_with(name), "{fault}");
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The client against receivers that mean harm, over real connections on loopback.
+
+use super::{
+    Answer, EndpointClient, EndpointPolicy, EndpointUrl, PostError, RetryAfter,
+    receiver::{Receiver, read_request},
+    resolver::JudgingResolver,
+};
+use EndpointPolicy::{AllowLoopback, Strict};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// For answers that are expected to come.
+const AMPLE: Duration = Duration::from_secs(10);
+/// For answers that are expected not to come.
+const SHORT: Duration = Duration::from_millis(200);
+
+fn client(policy: EndpointPolicy) -> EndpointClient {
+    EndpointClient::new(policy).expect("a client")
+}
+
+/// A client for which names have the addresses that `script` says.
+fn scripted(
+    policy: EndpointPolicy,
+    script: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+) -> EndpointClient {
+    EndpointClient::with_resolver(policy, JudgingResolver::scripted(policy, script)).expect("a client")
+}
+
+fn url(text: impl Into<String>) -> EndpointUrl {
+    EndpointUrl::stored(text).expect("a URL")
+}
+
+async fn post_within(client: &EndpointClient, to: &str, timeout: Duration) -> Answer {
+    client.post(&url(to), HeaderMap::new(), Bytes::from_static(b"{\"a\":1}"), timeout).await
+}
+
+/// Posts to a receiver that answers with these bytes.
+async fn answer_to(bytes: impl Into<Vec<u8>>) -> Answer {
+    let receiver = Receiver::answering(bytes).await;
+    post_within(&client(AllowLoopback), &format!("http://{}/hook", receiver.address), AMPLE).await
+}
+
+fn failed(error: PostError) -> Answer {
+    Answer { error: Some(error), ..Answer::default() }
+}
+
+#[tokio::test]
+async fn sends_the_body_and_the_callers_headers_and_little_else() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        let request = read_request(&mut stream).await.unwrap_or_default();
+        let answer = format!("HTTP/1.1 202 Accepted\r\ncontent-length: {}\r\n\r\n{request}", request.len());
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await;
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("webhook-id"), HeaderValue::from_static("evt_1"));
+    let target = url(format!("http://{}/hook?a=b", receiver.address));
+    let answer = client(AllowLoopback).post(&target, headers, Bytes::from_static(b"{\"a\":1}"), AMPLE).await;
+    let expected = format!(
+        "POST /hook?a=b HTTP/1.1\nwebhook-id: evt_1\naccept: */*\nhost: {}\ncontent-length: 7\n\n{{\"a\":1}}",
+        receiver.address
+    );
+    assert_eq!(answer, Answer { status: Some(202), body_excerpt: Some(expected), ..Answer::default() });
+}
+
+#[tokio::test]
+async fn a_hanging_receiver_times_out() {
+    let receiver =
+        Receiver::start(|_, mut stream| async move { while read_request(&mut stream).await.is_some() {} }).await;
+    let started = Instant::now();
+    let answer = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), SHORT).await;
+    assert_eq!(answer, failed(PostError::Timeout));
+    assert!(started.elapsed() < SHORT * 5, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_hanging_tls_handshake_times_out() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let answer = post_within(&client(AllowLoopback), &format!("https://{}/", receiver.address), SHORT).await;
+    assert_eq!(answer, failed(PostError::Timeout));
+}
+
+#[tokio::test]
+async fn slow_headers_time_out() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        let mut answer: &[u8] = b"HTTP/1.1 200 OK\r\nx: ";
+        while stream.write_all(answer).await.is_ok() {
+            answer = b"y";
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let answer = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), SHORT).await;
+    assert_eq!(answer, failed(PostError::Timeout));
+}
+
+#[tokio::test]
+async fn a_slow_body_times_out_and_what_came_is_kept() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        let head: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut answer = head.to_vec();
+        while stream.write_all(&answer).await.is_ok() {
+            answer = b"1\r\ny\r\n".to_vec();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let answer = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), SHORT).await;
+    assert_eq!((answer.status, answer.error), (Some(503), Some(PostError::Timeout)));
+    assert_eq!(answer.retry_after, Some(RetryAfter::Seconds(7)));
+    assert!(answer.body_excerpt.is_some_and(|body| body.starts_with("yy")));
+}
+
+#[tokio::test]
+async fn an_endless_body_is_cut_and_counts_by_its_status() {
+    let written = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&written);
+    let receiver = Receiver::start(move |_, mut stream| {
+        let counter = Arc::clone(&counter);
+        async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {
+                counter.fetch_add(4096, Ordering::SeqCst);
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    })
+    .await;
+    let answer = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), AMPLE).await;
+    assert_eq!(answer, Answer { status: Some(200), body_excerpt: Some("x".repeat(1024)), ..Answer::default() });
+    // The odd byte says that the receiver was told off: its write failed.
+    let dropped = async {
+        while written.load(Ordering::SeqCst).is_multiple_of(2) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(AMPLE, dropped).await.expect("the connection is dropped");
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            let _ = stream
+                .write_all(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        }
+    })
+    .await;
+    let requests = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), AMPLE).await;
+    assert_eq!(requests, Answer { status: Some(307), ..Answer::default() });
+    for status in [301, 302, 303, 307, 308] {
+        let answer = answer_to(format!("HTTP/1.1 {status} X\r\nlocation: http://169.254.169.254/\r\n\r\n")).await;
+        assert_eq!(answer, Answer { status: Some(status), ..Answer::default() });
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_whole_answer_is_an_error() {
+    let long_line = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &vec![b'y'; 1 << 20], b"\r\n\r\n"].concat();
+    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(5000)).into_bytes();
+    for (bytes, status, error) in [
+        (b"".as_slice(), None, PostError::Closed),
+        (b"HTTP/1.1 200 OK\r\nx: y", None, PostError::Closed),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", Some(200), PostError::Closed),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", Some(200), PostError::Closed),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab\r\n", Some(200), PostError::Protocol),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 999999 OK\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", None, PostError::Protocol),
+        (b"HTTP/1.1 200 OK\r\nx\0: y\r\n\r\n", None, PostError::Protocol),
+        (&long_line, None, PostError::Protocol),
+        (&many_headers, None, PostError::Protocol),
+    ] {
+        let answer = answer_to(bytes).await;
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(100)]);
+        assert_eq!((answer.status, answer.error), (status, Some(error)), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_after_the_headers_is_an_error() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.set_zero_linger().expect("a socket option");
+    })
+    .await;
+    let answer = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), AMPLE).await;
+    assert_eq!(answer.status, Some(200));
+    assert_eq!(answer.error, Some(PostError::Closed));
+    assert_eq!(answer.body_excerpt.as_deref(), Some("ab"));
+}
+
+#[tokio::test]
+async fn interim_answers_are_skipped_and_a_flood_of_them_ends_with_the_time() {
+    let few = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(20);
+    let answer = answer_to(few + "HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(answer, Answer { status: Some(204), ..Answer::default() });
+
+    let receiver = Receiver::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        let flood = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
+        while stream.write_all(flood.as_bytes()).await.is_ok() {}
+    })
+    .await;
+    let started = Instant::now();
+    let answer = post_within(&client(AllowLoopback), &format!("http://{}/", receiver.address), SHORT).await;
+    assert_eq!(answer, failed(PostError::Timeout));
+    assert!(started.elapsed() < SHORT * 5, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_bytes_like_any_other() {
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gzip.len());
+    let answer = answer_to([head.as_bytes(), gzip].concat()).await;
+    assert_eq!((answer.status, answer.error), (Some(200), None));
+    assert!(answer.body_excerpt.is_some_and(|body| body.starts_with("\u{fffd}\u{fffd}\u{fffd}")));
+}
+
+#[tokio::test]
+async fn retry_after_is_read_once_or_not_at_all() {
+    for (header, expected) in [
+        ("retry-after: 30\r\n", Some(RetryAfter::Seconds(30))),
+        ("retry-after: -30\r\n", None),
+        ("retry-after: 99999999999999999999\r\n", Some(RetryAfter::Seconds(u64::MAX))),
+        ("retry-after: 30\r\nretry-after: 30\r\n", None),
+        ("", None),
+    ] {
+        let answer = answer_to(format!("HTTP/1.1 429 X\r\n{header}content-length: 0\r\n\r\n")).await;
+        assert_eq!(answer, Answer { status: Some(429), retry_after: expected, ..Answer::default() }, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_reused() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
+    for _ in 0..5 {
+        assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200));
+    }
+    assert_eq!(receiver.connections(), 1);
+}
+
+/// The receiver closes right after each answer without saying so: the next request goes over a new connection.
+#[tokio::test]
+async fn a_stale_pooled_connection_costs_no_attempt() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        if read_request(&mut stream).await.is_some() {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
+    for _ in 0..20 {
+        let answer = post_within(&client, &to, AMPLE).await;
+        assert_eq!((answer.status, answer.error), (Some(200), None));
+        // As much as a worker's look into the database takes: the loop sees what the socket has to say.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(receiver.connections(), 20);
+}
+
+/// A request that the receiver has read is never sent twice, not even over a connection that was used before.
+#[tokio::test]
+async fn what_may_have_been_seen_is_not_sent_again() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let receiver = Receiver::start(move |_, mut stream| {
+        let counter = Arc::clone(&counter);
+        async move {
+            if read_request(&mut stream).await.is_some() {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+            if read_request(&mut stream).await.is_some() {
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
+    assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200));
+    assert_eq!(post_within(&client, &to, AMPLE).await, failed(PostError::Closed));
+    assert_eq!((requests.load(Ordering::SeqCst), receiver.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn strict_dials_nothing_private() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\n\r\n").await;
+    let port = receiver.address.port();
+    for host in ["127.0.0.1", "127.1", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "169.254.169.254"] {
+        let answer = post_within(&client(Strict), &format!("https://{host}:{port}/"), AMPLE).await;
+        assert_eq!(answer, failed(PostError::ForbiddenAddress), "{host}");
+    }
+    let answer = post_within(&client(Strict), &format!("http://example.com:{port}/"), AMPLE).await;
+    assert_eq!(answer, failed(PostError::UnsupportedUrl));
+    assert_eq!(receiver.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_mixed_answer_is_refused_over_http_and_https() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\n\r\n").await;
+    for (policy, bad) in [(Strict, "127.0.0.1"), (Strict, "10.0.0.1"), (AllowLoopback, "10.0.0.1")] {
+        let client = scripted(policy, move |_| {
+            Ok(["1.1.1.1", bad].map(|ip| SocketAddr::new(ip.parse().expect("an address"), 0)).to_vec())
+        });
+        for scheme in ["http", "https"] {
+            if policy == Strict && scheme == "http" {
+                continue;
+            }
+            let to = format!("{scheme}://receiver.example:{}/", receiver.address.port());
+            assert_eq!(post_within(&client, &to, AMPLE).await, failed(PostError::ForbiddenAddress), "{policy:?} {bad}");
+        }
+    }
+    assert_eq!(receiver.connections(), 0);
+}
+
+/// A name that shows a good address first and a bad one later is judged at every dial.
+#[tokio::test]
+async fn rebinding_gains_nothing() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&lookups);
+    let client = scripted(AllowLoopback, move |name| {
+        assert_eq!(name, "rebind.example");
+        let ip = if counter.fetch_add(1, Ordering::SeqCst) == 0 { [127, 0, 0, 1] } else { [169, 254, 169, 254] };
+        Ok(vec![SocketAddr::from((ip, 0))])
+    });
+    let to = format!("http://rebind.example:{}/", receiver.address.port());
+    assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200));
+    assert_eq!(lookups.load(Ordering::SeqCst), 1, "one look-up a dial");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(post_within(&client, &to, AMPLE).await, failed(PostError::ForbiddenAddress));
+    assert_eq!((lookups.load(Ordering::SeqCst), receiver.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn dns_and_connect_failures_are_told_apart() {
+    let closed =
+        tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
+    let no_name = scripted(AllowLoopback, |_| Err(io::Error::other("no such host")));
+    let empty = scripted(AllowLoopback, |_| Ok(Vec::new()));
+    for scheme in ["http", "https"] {
+        let to = format!("{scheme}://receiver.example:{closed}/");
+        assert_eq!(post_within(&no_name, &to, AMPLE).await, failed(PostError::Dns), "{scheme}");
+        assert_eq!(post_within(&empty, &to, AMPLE).await, failed(PostError::Dns), "{scheme}");
+        let to = format!("{scheme}://127.0.0.1:{closed}/");
+        assert_eq!(post_within(&client(AllowLoopback), &to, AMPLE).await, failed(PostError::Connect), "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn failures_of_the_handshake_are_tls() {
+    let close_at_once = Receiver::start(|_, mut stream| async move {
+        let _ = stream.read(&mut [0; 1024]).await;
+    })
+    .await;
+    let speak_http = Receiver::start(|_, mut stream| async move {
+        let _ = stream.read(&mut [0; 1024]).await;
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let reset = Receiver::start(|_, mut stream| async move {
+        let _ = stream.read(&mut [0; 1024]).await;
+        stream.set_zero_linger().expect("a socket option");
+    })
+    .await;
+    for receiver in [close_at_once, speak_http, reset] {
+        let answer = post_within(&client(AllowLoopback), &format!("https://{}/", receiver.address), AMPLE).await;
+        assert_eq!(answer, failed(PostError::Tls));
+    }
+}

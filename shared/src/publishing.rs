@@ -1,0 +1,104 @@
+//! From an event to its wake-ups: store it, then put one wake-up for each subscribed webhook on the queue, page by page.
+//!
+//! Invariant: whoever answers for an event (a 202, or a deleted message) does so after the event is stored and the wake-ups
+//! of a page, and the job for the pages after it, are on their queues.
+
+use crate::{
+    app::App,
+    delivery::{DeliveryStatus, Wakeup},
+    event::Event,
+    id::AccountId,
+    queue::{self, FanOut, Job, QueueError},
+    store::{
+        StoreError, events,
+        webhooks::{self, Order, WebhookPage},
+    },
+    webhook::Webhook,
+};
+use futures::future::try_join_all;
+use std::time::Duration;
+
+/// Webhooks read for the page that a request waits for.
+const FIRST_PAGE: usize = queue::BATCH_MAX;
+/// Webhooks read for each later page.
+const LATER_PAGE: usize = 500;
+/// Events of a batch that are stored at once.
+const PUTS_AT_ONCE: usize = 16;
+/// A webhook disabled within this time after an event was published gets the event as `held`, whichever page it is on:
+/// the clocks of two workers may differ by as much.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// An event could not be published; it may be stored, and some of its wake-ups may be placed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// A table failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Stores `events`, all of `account`, and wakes the first page of webhooks for each; more go on as jobs. Publishing an event
+/// twice is harmless.
+pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result<(), PublishError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let page = webhooks::page(app, account, None, FIRST_PAGE, Order::Oldest);
+    let ((), page) = futures::try_join!(store(app, events), page)?;
+    let fan_outs = events.iter().map(|event| FanOut {
+        account: event.account.clone(),
+        event: event.id,
+        event_type: event.event_type.clone(),
+        after: None,
+    });
+    wake(app, &fan_outs.collect::<Vec<_>>(), &page).await
+}
+
+async fn store(app: &App, events: &[Event]) -> Result<(), StoreError> {
+    for some in events.chunks(PUTS_AT_ONCE) {
+        let puts: Vec<_> = some.iter().map(|event| events::put(app, event)).collect();
+        try_join_all(puts).await?;
+    }
+    Ok(())
+}
+
+/// Goes on with a fan-out: wakes the next page of webhooks; more go on as a further job.
+pub async fn fan_out(app: &App, fan_out: FanOut) -> Result<(), PublishError> {
+    let page = webhooks::page(app, &fan_out.account, fan_out.after, LATER_PAGE, Order::Oldest).await?;
+    wake(app, &[fan_out], &page).await
+}
+
+/// Places the wake-ups of one page of webhooks for each event, and the job for the pages after it.
+async fn wake(app: &App, fan_outs: &[FanOut], page: &WebhookPage) -> Result<(), PublishError> {
+    let pairs = fan_outs.iter().flat_map(|fan_out| page.webhooks.iter().map(move |webhook| (fan_out, webhook)));
+    let wanted = pairs.filter(|(fan_out, webhook)| gets(webhook, fan_out));
+    let wakeups: Vec<_> = wanted.map(|(fan_out, webhook)| Wakeup::first(webhook, fan_out.event)).collect();
+    let mut rest = Vec::new();
+    if page.next.is_some() {
+        rest.extend(fan_outs.iter().map(|fan_out| go_on(app, FanOut { after: page.next, ..fan_out.clone() })));
+    }
+    let first_wait = app.config.retry_schedule.first_wait();
+    futures::try_join!(queue::send_wakeups(app, &wakeups, first_wait), try_join_all(rest))?;
+    Ok(())
+}
+
+async fn go_on(app: &App, fan_out: FanOut) -> Result<(), QueueError> {
+    let account = fan_out.account.clone();
+    queue::send_job(app, &account, &Job::FanOut(fan_out)).await
+}
+
+/// Whether the event is `webhook`'s: it subscribes, and is enabled, or was when the event was published.
+fn gets(webhook: &Webhook, fan_out: &FanOut) -> bool {
+    let disabled_since = webhook.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= fan_out.event.made_at());
+    webhook.subscribes_to(&fan_out.event_type) && (webhook.is_enabled() || disabled_since)
+}
+
+/// How a delivery that is not stored yet stands: on its way, if the event is `webhook`'s.
+pub fn status_before_claim(webhook: &Webhook, event: &Event) -> Option<DeliveryStatus> {
+    if event.test || !webhook.subscribes_to(&event.event_type) || event.id.made_at() < webhook.created_at {
+        return None;
+    }
+    Some(if webhook.is_enabled() { DeliveryStatus::Pending } else { DeliveryStatus::Held })
+}

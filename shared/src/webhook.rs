@@ -1,0 +1,213 @@
+//! A webhook: a registered endpoint with its subscriptions, secret and status. No I/O here.
+
+use crate::{
+    endpoint::EndpointUrl,
+    event_type::{EventType, Subscription},
+    id::{AccountId, WebhookId},
+    secret::Secret,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// Most subscriptions of one webhook.
+pub const SUBSCRIPTIONS_MAX: usize = 50;
+/// Most characters of a description.
+pub const DESCRIPTION_MAX: usize = 1024;
+/// Most deliveries a second that a rate limit may allow.
+pub const RATE_LIMIT_MAX: u32 = 1000;
+
+/// Whether deliveries are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookStatus {
+    /// They are.
+    Enabled,
+    /// They are not, until somebody enables the webhook again.
+    Disabled,
+}
+
+/// Why a webhook is disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum DisabledReason {
+    /// The last attempt of a delivery failed.
+    Failures,
+    /// The endpoint answered 410.
+    Gone,
+    /// A user said so.
+    Manual,
+}
+
+/// The secret before the present one, which still signs until `until`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// When it stops signing.
+    pub until: Timestamp,
+}
+
+/// A webhook as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its id.
+    pub id: WebhookId,
+    /// Where deliveries go.
+    pub url: EndpointUrl,
+    /// Which events it gets.
+    pub events: Vec<Subscription>,
+    /// The user's own words.
+    pub description: Option<String>,
+    /// What deliveries are signed with.
+    pub secret: Secret,
+    /// The secret before, during a rotation.
+    pub previous_secret: Option<PreviousSecret>,
+    /// Whether deliveries are sent.
+    pub status: WebhookStatus,
+    /// Why not.
+    pub disabled_reason: Option<DisabledReason>,
+    /// Since when not.
+    pub disabled_at: Option<Timestamp>,
+    /// Deliveries a second, or as many as come.
+    pub rate_limit: Option<u32>,
+    /// How often it was disabled. A delivery that was on its way at an earlier count is `held`.
+    pub generation: u32,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When a user, or its disabling, last changed it.
+    pub updated_at: Timestamp,
+}
+
+impl Webhook {
+    /// A webhook registered at `now`: enabled, with no description and no rate limit.
+    pub fn new(
+        account: AccountId,
+        id: WebhookId,
+        url: EndpointUrl,
+        events: Vec<Subscription>,
+        secret: Secret,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            account,
+            id,
+            url,
+            events,
+            description: None,
+            secret,
+            previous_secret: None,
+            status: WebhookStatus::Enabled,
+            disabled_reason: None,
+            disabled_at: None,
+            rate_limit: None,
+            generation: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Whether deliveries are sent.
+    pub fn is_enabled(&self) -> bool {
+        self.status == WebhookStatus::Enabled
+    }
+
+    /// Whether events of `event_type` are asked for.
+    pub fn subscribes_to(&self, event_type: &EventType) -> bool {
+        self.events.iter().any(|subscription| subscription.covers(event_type))
+    }
+
+    /// The secrets that sign at `now`, the present one first.
+    pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+        let previous = self.previous_secret.as_ref().filter(|previous| now < previous.until);
+        std::iter::once(&self.secret).chain(previous.map(|previous| &previous.secret))
+    }
+
+    /// The webhook, disabled at `now` for `reason`; nothing changes where it is disabled already.
+    pub fn disable(&mut self, reason: DisabledReason, now: Timestamp) {
+        if self.is_enabled() {
+            self.status = WebhookStatus::Disabled;
+            self.disabled_reason = Some(reason);
+            self.disabled_at = Some(now);
+            self.generation += 1;
+            self.updated_at = now;
+        }
+    }
+
+    /// The webhook, enabled at `now`.
+    pub fn enable(&mut self, now: Timestamp) {
+        self.status = WebhookStatus::Enabled;
+        self.disabled_reason = None;
+        self.disabled_at = None;
+        self.updated_at = now;
+    }
+}
+
+/// Reads a description.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn parse_description(text: &str) -> Result<String, String> {
+    if text.chars().count() <= DESCRIPTION_MAX {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must have at most {DESCRIPTION_MAX} characters"))
+    }
+}
+
+/// Reads a rate limit, in deliveries a second.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn parse_rate_limit(number: i64) -> Result<u32, String> {
+    match u32::try_from(number) {
+        Ok(limit @ 1..=RATE_LIMIT_MAX) => Ok(limit),
+        _ => Err(format!("must be a whole number from 1 to {RATE_LIMIT_MAX}")),
+    }
+}
+
+/// A webhook as users see it: everything but its secrets.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Webhook))]
+pub struct WebhookView {
+    /// `wh_…`
+    pub id: WebhookId,
+    /// Where deliveries go.
+    pub url: String,
+    /// Exact names, `resource.*` and `*`.
+    pub events: Vec<Subscription>,
+    /// The user's own words.
+    pub description: Option<String>,
+    /// `enabled` or `disabled`
+    pub status: WebhookStatus,
+    /// Why it is disabled.
+    pub disabled_reason: Option<DisabledReason>,
+    /// Since when it is disabled.
+    pub disabled_at: Option<String>,
+    /// Deliveries a second.
+    pub rate_limit: Option<u32>,
+    /// When it was registered.
+    pub created_at: String,
+    /// When it was last changed.
+    pub updated_at: String,
+}
+
+impl From<&Webhook> for WebhookView {
+    fn from(webhook: &Webhook) -> Self {
+        Self {
+            id: webhook.id,
+            url: webhook.url.to_string(),
+            events: webhook.events.clone(),
+            description: webhook.description.clone(),
+            status: webhook.status,
+            disabled_reason: webhook.disabled_reason,
+            disabled_at: webhook.disabled_at.map(|at| at.to_string()),
+            rate_limit: webhook.rate_limit,
+            created_at: webhook.created_at.to_string(),
+            updated_at: webhook.updated_at.to_string(),
+        }
+    }
+}

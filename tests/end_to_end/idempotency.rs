@@ -1,0 +1,66 @@
+//! An idempotency key is one publication, however often and however concurrently it is used.
+
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::api::data;
+use crate::process::{Options, Stack};
+use crate::receiver::Receiver;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_concurrent_uses_are_one_event_and_equal_answers() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let receiver = Receiver::answering(200).await;
+    api.register(&receiver.url("/"), &["payment.succeeded"]).await;
+    let keyed = api.with_idempotency_key("order-4711");
+    let body = json!({ "type": "payment.succeeded", "data": { "object": { "id": "pay_1" } } });
+    let replies = join_all((0..64).map(|_| keyed.publish_as(&body))).await;
+    assert!(replies.iter().all(|reply| reply.text == replies[0].text), "all answers are the first one's");
+    assert_eq!(data(&api.get("/v1/events").await.expect(200)).len(), 1);
+
+    let later = keyed.publish_as(&body).await;
+    assert_eq!(later.text, replies[0].text);
+    assert_eq!(later.header("idempotent-replayed"), Some("true"));
+    // A marker that is published after them all: what was to come twice has come by now, or lies before it in the queue.
+    let marker = api.publish("payment.succeeded").await.id();
+    receiver.wait_for_event(&marker, 1).await;
+    assert_eq!(receiver.seen().len(), 2, "one delivery of the event, one of the marker");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_bound_to_its_body_and_its_account() {
+    let stack = Stack::start().await;
+    let keyed = stack.api().with_idempotency_key("a key with spaces and 'quotes'");
+    let body = json!({ "type": "user.created", "data": { "object": { "id": 1 } } });
+    let first = keyed.publish_as(&body).await;
+    let other = json!({ "type": "user.created", "data": { "object": { "id": 2 } } });
+    keyed.post("/v1/events", &other).await.problem(422);
+    keyed.post("/v1/events/batch", &json!({ "events": [body] })).await.problem(422);
+    assert_eq!(keyed.publish_as(&body).await.text, first.text, "a refused use changes nothing");
+    let elsewhere = keyed.with_account("another-account").publish_as(&body).await;
+    assert_ne!(elsewhere.text, first.text, "keys of two accounts have nothing to do with each other");
+    stack.api().with_idempotency_key(&"k".repeat(255)).publish_as(&body).await;
+    for wrong in ["k".repeat(256), "a\tb".to_owned()] {
+        stack.api().with_idempotency_key(&wrong).post("/v1/events", &body).await.problem(400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_replayed_whole_and_outlives_a_restart() {
+    let Some(mut stack) = Stack::with(Options::durable()).await else { return };
+    let good = |id: u32| json!({ "type": "user.created", "data": { "object": { "id": id } } });
+    let batch = json!({ "events": [good(1), { "type": "user.created" }, good(2)] });
+    let keyed = stack.api().with_idempotency_key("batch-1");
+    let first = keyed.post("/v1/events/batch", &batch).await;
+    let answer = first.expect(202);
+    let results = data(&answer);
+    assert_eq!(results[0]["data"]["object"]["id"], 1);
+    assert_eq!((&results[1]["status"], &results[1]["errors"][0]["pointer"]), (&json!(422), &json!("#/data")));
+    assert_eq!(results[2]["data"]["object"]["id"], 2);
+    stack.kill_hard().await;
+    stack.restart().await;
+    let again = stack.api().with_idempotency_key("batch-1").post("/v1/events/batch", &batch).await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), Some("true")));
+    assert_eq!(data(&stack.api().get("/v1/events").await.expect(200)).len(), 2);
+}

@@ -1,0 +1,39 @@
+//! Hookline, end to end: what `contract.md` promises, seen from outside over HTTP.
+//!
+//! The target is a process of `local`, one for each test, or the deployed stack that `HOOKLINE_URL` and
+//! `HOOKLINE_TOKEN` name (see [`process`]). Every module is named by what it proves; [`api`], [`process`], [`program`],
+//! [`receiver`] and [`signature`] are what the tests share.
+
+mod api;
+mod process;
+mod program;
+mod receiver;
+mod signature;
+
+mod api_rules;
+mod attempts_are_recorded;
+mod delivery_on_the_wire;
+mod endpoint_policy;
+mod fan_out;
+mod guide_commands;
+mod guide_receivers;
+mod hostile_receivers;
+mod idempotency;
+mod large_fan_out;
+mod local_runner;
+mod managing_webhooks;
+mod manual_retry;
+mod nothing_is_lost;
+mod openapi;
+mod payload_bytes;
+mod problems;
+mod rate_limit;
+mod recovery;
+mod retry_after;
+mod retry_schedule;
+mod rotation;
+mod simulated_day;
+mod tenancy;
+mod test_deliveries;
+mod the_receiver;
+mod validation;

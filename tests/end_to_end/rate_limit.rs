@@ -1,0 +1,60 @@
+//! A webhook's rate limit is kept exactly, and loses nothing.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+
+use hookline::id::{AccountId, WebhookId};
+use hookline::store::pace;
+
+use crate::process::Stack;
+use crate::receiver::Receiver;
+use crate::simulated_day::World;
+
+const PER_SECOND: usize = 10;
+const EVENTS: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_events_at_ten_a_second() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let (paced, free) = (Receiver::answering(200).await, Receiver::answering(200).await);
+    api.register_as(&json!({ "url": paced.url("/"), "events": ["user.created"], "rate_limit": PER_SECOND })).await;
+    api.register(&free.url("/"), &["user.created"]).await;
+    let published = join_all((0..EVENTS).map(|_| api.publish("user.created"))).await;
+    let ids: HashSet<_> = published.iter().map(|reply| reply.id()).collect();
+
+    let seen = paced.wait_until(Duration::from_secs(60), "the paced events", |seen| seen.len() >= EVENTS).await;
+    let arrived: HashSet<_> = seen.iter().map(|request| request.event().to_owned()).collect();
+    assert_eq!(arrived, ids, "none is lost");
+    assert_eq!(seen.len(), EVENTS, "none comes twice");
+    let mut times: Vec<_> = seen.iter().map(|request| request.at).collect();
+    times.sort();
+    let took = times[EVENTS - 1].duration_since(times[0]);
+    // A slot is a tenth of a second; the first arrival may be late by what a busy machine makes of it.
+    assert!(took > Duration::from_secs(18), "the limit is kept: {took:?}");
+    assert!(took < Duration::from_secs(40), "and used: {took:?}");
+    let end = times[EVENTS - 1];
+    let last_free = free.wait_for(EVENTS).await.iter().map(|request| request.at).max();
+    assert!(last_free.is_some_and(|last| last < end), "another webhook does not wait for it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_workers_never_share_a_slot() {
+    let world = World::new().await;
+    let account: AccountId = "acme".parse().expect("a name");
+    let webhook = WebhookId::new(world.app.clock.now(), &world.app.random);
+    let workers = (0..8).map(async |_| {
+        let mut slots = Vec::new();
+        for _ in 0..25 {
+            slots.push(pace::reserve(&world.app, &account, webhook, 10).await.expect("a slot").unix_ms());
+        }
+        slots
+    });
+    let mut slots = join_all(workers).await.concat();
+    slots.sort_unstable();
+    assert!(slots.windows(2).all(|pair| pair[1] - pair[0] == 100), "one every tenth of a second: {slots:?}");
+    assert_eq!(slots[0], world.app.clock.now().unix_ms(), "the first is now");
+}

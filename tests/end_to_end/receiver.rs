@@ -1,0 +1,258 @@
+//! A receiver of deliveries on loopback: it records each request to the byte and answers by a script, also in the ways
+//! that a well-behaved server never would.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// How long awaited requests may take to come: generous, since it is only reached by a failure.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// No request that a test sends is longer.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// One request as it came.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// When its last byte had come.
+    pub(crate) at: Instant,
+    /// `POST`.
+    pub(crate) method: String,
+    /// The request target.
+    pub(crate) path: String,
+    /// All headers, in order of arrival.
+    pub(crate) headers: HeaderMap,
+    /// The exact bytes of the body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    /// A header that must be there, once, as text.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let values: Vec<_> = self.headers.get_all(name).iter().collect();
+        assert_eq!(values.len(), 1, "{name} should come once: {:?}", self.headers);
+        values[0].to_str().expect("a header of visible characters")
+    }
+
+    /// The event's id, which is the receiver's idempotency key.
+    #[track_caller]
+    pub(crate) fn event(&self) -> &str {
+        self.header("webhook-id")
+    }
+
+    /// The attempt's number.
+    #[track_caller]
+    pub(crate) fn attempt(&self) -> u32 {
+        self.header("x-webhook-attempt").parse().expect("a number")
+    }
+}
+
+/// What a receiver does with one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// A whole response with these headers and this body.
+    Reply(u16, Vec<(&'static str, String)>, String),
+    /// No byte, for as long as the sender waits.
+    Hang,
+    /// A status line and headers of a 200, the first bytes of its body, and nothing more.
+    HangInBody,
+    /// A 200 whose body never ends.
+    EndlessBody,
+    /// The connection is closed without an answer.
+    Drop,
+}
+
+impl Answer {
+    /// A bare response.
+    pub(crate) fn status(status: u16) -> Self {
+        Self::Reply(status, Vec::new(), String::new())
+    }
+
+    /// A bare response with one header.
+    pub(crate) fn with(status: u16, name: &'static str, value: &str) -> Self {
+        Self::Reply(status, vec![(name, value.to_owned())], String::new())
+    }
+}
+
+type Script = dyn Fn(usize, &Received) -> Answer + Send + Sync;
+type Requests = watch::Sender<Vec<Arc<Received>>>;
+
+/// A listening receiver; it stops when dropped.
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    requests: Arc<Requests>,
+    task: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Answers every request with this status.
+    pub(crate) async fn answering(status: u16) -> Self {
+        Self::scripted(move |_, _| Answer::status(status)).await
+    }
+
+    /// Gives these answers in turn, and the last one from then on.
+    pub(crate) async fn in_turn(answers: Vec<Answer>) -> Self {
+        Self::scripted(move |before, _| answers[before.min(answers.len() - 1)].clone()).await
+    }
+
+    /// Answers as `script` says, which is told how many requests came before and the request.
+    pub(crate) async fn scripted(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (requests, script): (Arc<Requests>, Arc<Script>) = (Arc::default(), Arc::new(script));
+        let shared = Arc::clone(&requests);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // An error here is the sender going away, which is its right.
+                let connection = serve(stream, Arc::clone(&script), Arc::clone(&shared));
+                tokio::spawn(async move { connection.await.ok() });
+            }
+        });
+        Self { address, requests, task }
+    }
+
+    /// Its URL with `path`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The requests so far.
+    pub(crate) fn seen(&self) -> Vec<Arc<Received>> {
+        self.requests.borrow().clone()
+    }
+
+    /// The requests, once there are at least `count`.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Arc<Received>> {
+        self.wait_until(DEADLINE, &format!("{count} requests"), |seen| seen.len() >= count).await
+    }
+
+    /// The requests of one event, once there are at least `count`.
+    pub(crate) async fn wait_for_event(&self, event: &str, count: usize) -> Vec<Arc<Received>> {
+        let of_event = |seen: &[Arc<Received>]| -> Vec<_> {
+            seen.iter().filter(|request| request.event() == event).cloned().collect()
+        };
+        let what = format!("{count} requests of {event}");
+        of_event(&self.wait_until(DEADLINE, &what, |seen| of_event(seen).len() >= count).await)
+    }
+
+    /// The requests, once `wanted` says yes to them.
+    pub(crate) async fn wait_until(
+        &self,
+        deadline: Duration,
+        what: &str,
+        wanted: impl Fn(&[Arc<Received>]) -> bool,
+    ) -> Vec<Arc<Received>> {
+        let mut requests = self.requests.subscribe();
+        let came = tokio::time::timeout(deadline, requests.wait_for(|seen| wanted(seen))).await;
+        match came {
+            Ok(seen) => seen.expect("the sender is ours").clone(),
+            Err(late) => panic!("{what} did not come ({late}); what came: {:#?}", self.outline()),
+        }
+    }
+
+    /// Proves that no request comes after the first `count` until `moment`.
+    pub(crate) async fn no_more_than(&self, count: usize, moment: Instant) {
+        let mut requests = self.requests.subscribe();
+        let more = tokio::time::timeout_at(moment, requests.wait_for(|seen| seen.len() > count)).await.is_ok();
+        assert!(!more, "a request too many: {:#?}", self.outline());
+    }
+
+    fn outline(&self) -> Vec<String> {
+        let line = |request: &Arc<Received>| format!("{} {} {:?}", request.method, request.path, request.headers);
+        self.requests.borrow().iter().map(line).collect()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Reads requests off a connection, one after the other, and answers them.
+async fn serve(mut stream: TcpStream, script: Arc<Script>, requests: Arc<Requests>) -> std::io::Result<()> {
+    let mut buffer = Vec::new();
+    while let Some(request) = read_request(&mut stream, &mut buffer).await? {
+        let request = Arc::new(request);
+        let mut before = 0;
+        requests.send_modify(|seen| {
+            before = seen.len();
+            seen.push(Arc::clone(&request));
+        });
+        match script(before, &request) {
+            Answer::Reply(status, headers, body) => {
+                let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
+                for (name, value) in headers {
+                    write!(head, "{name}: {value}\r\n").expect("a String takes everything");
+                }
+                stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
+            }
+            Answer::Hang => return until_gone(stream).await,
+            Answer::HangInBody => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly the beginning").await?;
+                return until_gone(stream).await;
+            }
+            Answer::EndlessBody => return endless(stream).await,
+            Answer::Drop => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// The next request of a connection, or `None` when the sender has closed it between two requests.
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<Option<Received>> {
+    let head_end = loop {
+        if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8(buffer[..head_end].to_vec()).expect("a head of visible characters");
+    let mut lines = head.trim_end().split("\r\n");
+    let mut start = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
+    let (method, path) = (start.next().unwrap_or_default(), start.next().unwrap_or_default());
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').expect("a header line has a colon");
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        headers.append(name, HeaderValue::from_str(value.trim()).expect("a header value"));
+    }
+    assert!(!headers.contains_key("transfer-encoding"), "a delivery has a known length: {headers:?}");
+    let length =
+        headers.get("content-length").map_or(0, |value| value.to_str().expect("digits").parse().expect("digits"));
+    assert!(length <= REQUEST_BYTES_MAX, "a request of {length} bytes");
+    while buffer.len() < head_end + length {
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let body = buffer[head_end..head_end + length].to_vec();
+    buffer.drain(..head_end + length);
+    Ok(Some(Received { at: Instant::now(), method, path, headers, body }))
+}
+
+/// Says nothing until the sender goes away.
+async fn until_gone(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut ignored = [0; 1024];
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
+}
+
+/// Writes a body until the sender has had enough.
+async fn endless(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+    loop {
+        stream.write_all(chunk.as_bytes()).await?;
+    }
+}

@@ -1,0 +1,37 @@
+//! Rotating a secret: both sign during the overlap, one after it.
+
+use serde_json::json;
+
+use crate::process::Stack;
+use crate::receiver::{Received, Receiver};
+use standardwebhooks::Webhook;
+
+fn verifies(secret: &str, request: &Received) -> bool {
+    let verifier = Webhook::new(secret).expect("a whsec_ secret");
+    verifier.verify(&request.body, &request.headers).is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_secrets_sign_during_the_overlap() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let receiver = Receiver::answering(200).await;
+    let webhook = api.register(&receiver.url("/"), &["user.created"]).await;
+    let path = format!("/v1/webhooks/{}/rotate-secret", webhook.id);
+    let rotated = api.post(&path, &json!({})).await.expect(200);
+    let new = rotated["secret"].as_str().expect("the new secret is shown");
+    assert_ne!(new, webhook.secret);
+
+    let event = api.publish("user.created").await.id();
+    let seen = receiver.wait_for_event(&event, 1).await;
+    assert_eq!(seen[0].header("webhook-signature").split(' ').count(), 2);
+    assert!(verifies(new, &seen[0]) && verifies(&webhook.secret, &seen[0]));
+
+    let last = api.post(&path, &json!({ "overlap_seconds": 0 })).await.expect(200);
+    let event = api.publish("user.created").await.id();
+    let seen = receiver.wait_for_event(&event, 1).await;
+    assert_eq!(seen[0].header("webhook-signature").split(' ').count(), 1);
+    assert!(verifies(last["secret"].as_str().expect("shown"), &seen[0]));
+    assert!(!verifies(new, &seen[0]) && !verifies(&webhook.secret, &seen[0]));
+    assert!(api.get(&format!("/v1/webhooks/{}", webhook.id)).await.expect(200).get("secret").is_none());
+}

@@ -1,0 +1,174 @@
+//! A day without an endpoint, in simulated time: the real handlers on the embedded AWS, under a clock that the test sets.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
+use std::time::Duration;
+
+use aws_sdk_sqs::types::Message;
+use deliver::Deliverer;
+use futures::FutureExt;
+use hookline::app::App;
+use hookline::delivery::{DeliveryStatus, Wakeup};
+use hookline::endpoint::{EndpointClient, EndpointPolicy};
+use hookline::event::{Event, NewEvent};
+use hookline::id::{AccountId, EventId, WebhookId};
+use hookline::queue::{self, Job, Recover};
+use hookline::random::Random;
+use hookline::schedule::RetrySchedule;
+use hookline::secret::Secret;
+use hookline::store::{StoreError, deliveries, webhooks};
+use hookline::time::{Clock, Timestamp};
+use hookline::webhook::{DisabledReason, Webhook};
+use local::embedded::EmbeddedAws;
+use local::pollers::sqs_event;
+use local::provision;
+use serde_json::value::RawValue;
+
+use crate::receiver::{Answer, Receiver};
+
+/// One event every five minutes.
+const STEP: Duration = Duration::from_secs(300);
+const EVENTS: usize = 24 * 12;
+
+/// The whole of Hookline under a clock of its own.
+pub(crate) struct World {
+    now_ms: Arc<AtomicI64>,
+    aws: EmbeddedAws,
+    pub(crate) app: App,
+    deliverer: Deliverer,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let now_ms = Arc::new(AtomicI64::new(1_800_000_000_000));
+        let told = Arc::clone(&now_ms);
+        let clock = Clock::new(move || Timestamp::from_unix_ms(told.load(Ordering::SeqCst)));
+        let aws = EmbeddedAws::open(None, clock.clone()).expect("in memory");
+        let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
+        provision::provision(&aws, &config).await.expect("tables and queues");
+        let app = App::new(&aws.sdk_config(), config, clock, Random::system());
+        let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
+        Self { now_ms, aws, deliverer: Deliverer { app: app.clone(), endpoints }, app }
+    }
+
+    /// Lets time pass in steps small enough for no wake-up to be late by more than a minute.
+    async fn pass(&self, time: Duration) {
+        for _ in 0..time.as_secs() / 60 {
+            self.now_ms.fetch_add(60_000, Ordering::SeqCst);
+            self.work().await;
+        }
+    }
+
+    /// Does all that is due.
+    async fn work(&self) {
+        loop {
+            while let Some(schedule) = self.aws.next_due_schedule().now_or_never() {
+                let wakeup: Wakeup = serde_json::from_str(&schedule.input).expect("a wake-up");
+                retry::handle(&self.app, wakeup).await.expect("nothing fails here");
+                self.aws.schedule_done(&schedule).expect("in memory");
+            }
+            let config = &self.app.config;
+            let deliveries = self.receive(&config.deliveries_queue_url).await;
+            let jobs = self.receive(&config.events_queue_url).await;
+            if deliveries.is_empty() && jobs.is_empty() {
+                return;
+            }
+            let failed = deliver::handle(&self.deliverer, sqs_event(deliveries.clone())).await.batch_item_failures;
+            assert!(failed.is_empty(), "nothing fails here");
+            let failed = publish::handle(&self.app, sqs_event(jobs.clone())).await.batch_item_failures;
+            assert!(failed.is_empty(), "nothing fails here");
+            self.delete(&config.deliveries_queue_url, deliveries).await;
+            self.delete(&config.events_queue_url, jobs).await;
+        }
+    }
+
+    async fn receive(&self, queue_url: &str) -> Vec<Message> {
+        let call = self.app.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10);
+        call.send().await.expect("the queue").messages.unwrap_or_default()
+    }
+
+    async fn delete(&self, queue_url: &str, messages: Vec<Message>) {
+        for message in messages {
+            let call = self.app.sqs.delete_message().queue_url(queue_url);
+            call.set_receipt_handle(message.receipt_handle).send().await.expect("the queue");
+        }
+    }
+
+    async fn publish(&self, account: &AccountId) -> EventId {
+        let object = RawValue::from_string("{}".to_owned()).expect("JSON");
+        let new = NewEvent { event_type: "user.created".parse().expect("a name"), object, previous_data: None };
+        let id = EventId::new(self.app.clock.now(), &self.app.random);
+        let event = Event::new(account.clone(), id, &new);
+        hookline::publishing::publish(&self.app, account, &[event]).await.expect("nothing fails here");
+        id
+    }
+
+    async fn register(&self, account: &AccountId, url: &str) -> WebhookId {
+        let now = self.app.clock.now();
+        let id = WebhookId::new(now, &self.app.random);
+        let url = EndpointPolicy::AllowLoopback.judge_url(url).expect("a loopback URL");
+        let events = vec!["user.*".parse().expect("a subscription")];
+        let webhook = Webhook::new(account.clone(), id, url, events, Secret::generate(&self.app.random), now);
+        webhooks::create(&self.app, &webhook).await.expect("nothing fails here");
+        webhook.id
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_without_an_endpoint_is_recovered_oldest_first_and_once() {
+    let (world, account): (_, AccountId) = (World::new().await, "acme".parse().expect("a name"));
+    let up = Arc::new(AtomicBool::new(false));
+    let is_up = Arc::clone(&up);
+    let status = move |_: usize, _: &_| Answer::status(if is_up.load(Ordering::SeqCst) { 200 } else { 503 });
+    let receiver = Receiver::scripted(status).await;
+    let webhook = world.register(&account, &receiver.url("/")).await;
+    let morning = world.app.clock.now();
+    let mut published = Vec::new();
+    for _ in 0..EVENTS {
+        published.push(world.publish(&account).await);
+        world.work().await;
+        world.pass(STEP).await;
+    }
+    let now = webhooks::get(&world.app, &account, webhook).await.expect("the table").expect("the webhook");
+    assert_eq!((now.is_enabled(), now.disabled_reason), (false, Some(DisabledReason::Failures)));
+    let attempts = receiver.seen().len();
+    let held = deliveries::list(&world.app, &now, None, EVENTS, |_| true).await.expect("the table");
+    let failed = held.items.iter().filter(|delivery| delivery.shown_status(Some(&now)) == DeliveryStatus::Failed);
+    assert_eq!(failed.count(), 1, "the first to fail disabled it; what was pending then is held");
+
+    up.store(true, Ordering::SeqCst);
+    let enable = |webhook: &mut Webhook| -> Result<(), StoreError> {
+        webhook.enable(world.app.clock.now());
+        Ok(())
+    };
+    let enabled =
+        webhooks::change(&world.app, &account, webhook, enable).await.expect("the table").expect("the webhook");
+    let until = world.app.clock.now();
+    let job = Recover {
+        account: account.clone(),
+        webhook,
+        generation: enabled.generation,
+        round: until.unix_ms(),
+        first: EventId::first_at(morning),
+        last: EventId::first_at(until),
+        after: None,
+    };
+    queue::send_job(&world.app, &account, &Job::Recover(job)).await.expect("the queue");
+    world.work().await;
+    // The wake-ups of before the outage come too, in their time, and find nothing to do.
+    world.pass(Duration::from_secs(3 * 60 * 60)).await;
+
+    let arrived: Vec<_> = receiver.seen()[attempts..].iter().map(|request| request.event().to_owned()).collect();
+    let expected: Vec<_> = published.iter().map(ToString::to_string).collect();
+    let missing: Vec<_> = expected.iter().filter(|event| !arrived.contains(event)).collect();
+    assert!(missing.is_empty(), "every event of the day: {missing:?}");
+    assert_eq!(arrived.len(), expected.len(), "and once");
+    // A batch of ten is sent at once, so order is kept from batch to batch.
+    for (arrived, expected) in arrived.chunks(10).zip(expected.chunks(10)) {
+        let mut arrived = arrived.to_vec();
+        arrived.sort();
+        assert_eq!(arrived, expected, "oldest first");
+    }
+}

@@ -1,0 +1,2 @@
+curl https://api.example.com/v1/webhooks \
+-H "Authorization: Bearer YOUR_TOKEN"
