@@ -1,7 +1,7 @@
 //! What a deployment sets in the environment, parsed once into typed values.
 
 use crate::{endpoint::EndpointPolicy, schedule::RetrySchedule};
-use std::{str::FromStr, time::Duration};
+use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
 /// The settings of one function. Every function gets the same environment.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub retry_schedule: RetrySchedule,
     /// `RETENTION_DAYS` (30): how long events and deliveries are kept.
     pub retention: Duration,
+    /// `PUBLISH_RATE_LIMIT` (none): events a second that one account may publish through the API.
+    pub publish_rate_limit: Option<NonZeroU32>,
     /// `STRICT_ENDPOINTS` (1): where deliveries may go.
     pub endpoint_policy: EndpointPolicy,
 }
@@ -61,12 +63,23 @@ impl Config {
             schedule_group: required("SCHEDULE_GROUP")?,
             retry_schedule: parsed("RETRY_SCHEDULE", text("RETRY_SCHEDULE"), RetrySchedule::default())?,
             retention: Duration::from_secs(days * 24 * 60 * 60),
+            publish_rate_limit: parsed("PUBLISH_RATE_LIMIT", text("PUBLISH_RATE_LIMIT"), RateLimit(None))?.0,
             endpoint_policy: match text("STRICT_ENDPOINTS").as_deref() {
                 None | Some("1" | "true") => EndpointPolicy::Strict,
                 Some("0" | "false") => EndpointPolicy::AllowLoopback,
                 Some(_) => return Err(ConfigError { name: "STRICT_ENDPOINTS", fault: "must be 0 or 1".to_owned() }),
             },
         })
+    }
+}
+
+/// A whole number from 1 on; nothing, and 0, are no limit.
+struct RateLimit(Option<NonZeroU32>);
+
+impl FromStr for RateLimit {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(|limit: u32| Self(NonZeroU32::new(limit))).map_err(|_| "must be a whole number")
     }
 }
 
@@ -84,7 +97,8 @@ mod tests {
     }
 
     fn default_of(name: &str) -> Option<&'static str> {
-        let optional = ["RETENTION_DAYS", "RETRY_SCHEDULE", "STRICT_ENDPOINTS", "SCHEDULER_DEAD_LETTER_ARN"];
+        let optional =
+            ["PUBLISH_RATE_LIMIT", "RETENTION_DAYS", "RETRY_SCHEDULE", "STRICT_ENDPOINTS", "SCHEDULER_DEAD_LETTER_ARN"];
         (!optional.contains(&name)).then_some("x")
     }
 
@@ -95,10 +109,20 @@ mod tests {
     }
 
     #[test]
+    fn publishing_is_limited_where_a_limit_is_set() {
+        let limit = |value| read_with("PUBLISH_RATE_LIMIT", value).expect("valid").publish_rate_limit;
+        assert_eq!([limit(""), limit("0"), limit("50")], [None, None, NonZeroU32::new(50)]);
+    }
+
+    #[test]
     fn says_which_setting_is_wrong() {
-        for (name, value) in
-            [("RETRY_SCHEDULE", "soon"), ("RETENTION_DAYS", "0"), ("STRICT_ENDPOINTS", "maybe"), ("EVENTS_TABLE", "")]
-        {
+        for (name, value) in [
+            ("RETRY_SCHEDULE", "soon"),
+            ("RETENTION_DAYS", "0"),
+            ("PUBLISH_RATE_LIMIT", "-1"),
+            ("STRICT_ENDPOINTS", "maybe"),
+            ("EVENTS_TABLE", ""),
+        ] {
             let fault = read_with(name, value).expect_err(name).to_string();
             assert!(fault.starts_with(name), "{fault}");
         }

@@ -27,6 +27,7 @@ mod nothing_is_lost;
 mod openapi;
 mod payload_bytes;
 mod problems;
+mod publish_limit;
 mod rate_limit;
 mod recovery;
 mod retry_after;

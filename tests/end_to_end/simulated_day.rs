@@ -10,6 +10,7 @@ use aws_sdk_sqs::types::Message;
 use deliver::Deliverer;
 use futures::FutureExt;
 use hookline::app::App;
+use hookline::config::Config;
 use hookline::delivery::{DeliveryStatus, Wakeup};
 use hookline::endpoint::{EndpointClient, EndpointPolicy};
 use hookline::event::{Event, NewEvent};
@@ -42,21 +43,32 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world of other settings.
+    pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> Self {
         let now_ms = Arc::new(AtomicI64::new(1_800_000_000_000));
         let told = Arc::clone(&now_ms);
         let clock = Clock::new(move || Timestamp::from_unix_ms(told.load(Ordering::SeqCst)));
         let aws = EmbeddedAws::open(None, clock.clone()).expect("in memory");
-        let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
+        let mut config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
+        set(&mut config);
         provision::provision(&aws, &config).await.expect("tables and queues");
         let app = App::new(&aws.sdk_config(), config, clock, Random::system());
         let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
         Self { now_ms, aws, deliverer: Deliverer { app: app.clone(), endpoints }, app }
     }
 
+    /// Lets time pass with nobody at work.
+    pub(crate) fn wait(&self, time: Duration) {
+        self.now_ms.fetch_add(i64::try_from(time.as_millis()).expect("a time of this test"), Ordering::SeqCst);
+    }
+
     /// Lets time pass in steps small enough for no wake-up to be late by more than a minute.
     async fn pass(&self, time: Duration) {
         for _ in 0..time.as_secs() / 60 {
-            self.now_ms.fetch_add(60_000, Ordering::SeqCst);
+            self.wait(Duration::from_secs(60));
             self.work().await;
         }
     }

@@ -70,7 +70,7 @@ pub(crate) async fn publish(
     let app = &state.app;
     let key = idempotency_key(&headers)?;
     let new = read_new_event(app, body.fields()?).await?;
-    let published = publish_once(app, account, key, "/v1/events", &body.0, &[new]).await?;
+    let published = publish_once(&state, account, key, "/v1/events", &body.0, &[new]).await?;
     let payload = published.events.into_iter().next().map(|event| event.payload).unwrap_or_default();
     Ok(accepted(payload, published.replayed))
 }
@@ -108,7 +108,7 @@ pub(crate) async fn publish_batch(
     let read = futures::future::join_all(entries.iter().map(|raw| read_entry(app, raw))).await;
     let mut good = Vec::with_capacity(read.len());
     let results: Vec<Result<(), Problem>> = read.into_iter().map(|entry| entry.map(|new| good.push(new))).collect();
-    let published = publish_once(app, account, key, "/v1/events/batch", &body.0, &good).await?;
+    let published = publish_once(&state, account, key, "/v1/events/batch", &body.0, &good).await?;
     let mut events = published.events.into_iter();
     let data = results.into_iter().map(|result| match (result, &mut events) {
         (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
@@ -157,13 +157,15 @@ struct Published {
 
 /// Publishes the events of a request, once for each key.
 async fn publish_once(
-    app: &App,
+    state: &ApiState,
     account: AccountId,
     key: Option<String>,
     route: &str,
     body: &[u8],
     new: &[NewEvent],
 ) -> Result<Published, Problem> {
+    let app = &state.app;
+    state.throttle.admit(app, &account, new.len()).await?;
     let Some(key) = key else {
         let now = app.clock.now();
         let events = new.iter().map(|new| Event::new(account.clone(), EventId::new(now, &app.random), new));

@@ -7,7 +7,8 @@
 //! | `deliveries.rs` | `/v1/deliveries…` and a webhook's list of them |
 //! | `events.rs`, `event_types.rs`, `tokens.rs` | the rest |
 //! | `openapi/` | the document of all that, and the test that makes it |
-//! | `auth.rs`, `body.rs`, `page.rs`, `problem.rs` | callers, requests, pages, errors |
+//! | `auth.rs`, `throttle.rs` | callers, and how fast they may publish |
+//! | `body.rs`, `page.rs`, `problem.rs` | requests, pages, errors |
 
 mod auth;
 mod body;
@@ -21,6 +22,7 @@ mod problem;
 mod recovery;
 mod rotation;
 mod test_deliveries;
+mod throttle;
 mod tokens;
 mod webhooks;
 
@@ -35,6 +37,7 @@ use std::sync::Arc;
 struct ApiState {
     app: App,
     tokens: auth::TokenCache,
+    throttle: throttle::Throttle,
 }
 
 /// Makes the one list of routes into the router and, in tests, into what the handlers say of themselves.
@@ -77,7 +80,8 @@ routes! {
 
 /// The API.
 pub fn router(app: App) -> Router {
-    let state = Arc::new(ApiState { app, tokens: auth::TokenCache::default() });
+    let state =
+        Arc::new(ApiState { app, tokens: auth::TokenCache::default(), throttle: throttle::Throttle::default() });
     routes()
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -12,6 +12,7 @@ use hookline::{
     store::StoreError,
 };
 use serde::Serialize;
+use std::time::Duration;
 
 /// A problem document.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: String,
     errors: Vec<Fault>,
+    /// When to try again: `Retry-After`.
+    retry_after: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -46,7 +49,7 @@ struct DocumentError<'a> {
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: vec![] }
+        Self { status, kind, title, detail: detail.into(), errors: vec![], retry_after: None }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -103,6 +106,13 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Unprocessable content", detail)
     }
 
+    /// The account publishes faster than it may, and may go on after `wait`.
+    pub(crate) fn too_many_events(wait: Duration) -> Self {
+        let detail = "The account publishes more events than its limit allows; nothing of this request was published.";
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail);
+        Self { retry_after: Some(wait), ..problem }
+    }
+
     fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         let detail = "Something went wrong on our side. It is safe to try again with the same Idempotency-Key.";
@@ -134,6 +144,10 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"hookline\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = self.retry_after {
+            let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         }
         response
     }

@@ -40,6 +40,7 @@ pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy:
         schedule_group: "hookline".to_owned(),
         retry_schedule,
         retention: Duration::from_secs(30 * 24 * 60 * 60),
+        publish_rate_limit: None,
         endpoint_policy,
     }
 }

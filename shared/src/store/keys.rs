@@ -8,6 +8,7 @@
 //! | Webhooks | `account` = `#tokens` | `id` = `tok_…` |
 //! | Webhooks | `account` = `#token#<SHA-256>` | `id` = `token` |
 //! | Webhooks | `account` = `#pace#<account>#<wh_…>` | `id` = `pace` |
+//! | Webhooks | `account` = `#pace#<account>` | `id` = `publish` |
 //! | Events | `partition` = `<account>#<shard>` | `id` = `evt_…` |
 //! | Events | `partition` = `<account>#key#<SHA-256>` | `id` = `key` |
 //! | Deliveries | `partition` = `<account>#<wh_…>#<shard>` | `id` = `evt_…` |
@@ -64,6 +65,11 @@ pub fn token_by_hash(hash: &str) -> Item {
 /// What paces a webhook's deliveries: a partition of its own, since a busy one is written often.
 pub fn pace(account: &AccountId, webhook: WebhookId) -> Item {
     key(ACCOUNT, format!("#pace#{account}#{webhook}"), "pace")
+}
+
+/// What paces an account's publications.
+pub fn publish_pace(account: &AccountId) -> Item {
+    key(ACCOUNT, format!("#pace#{account}"), "publish")
 }
 
 /// An event.

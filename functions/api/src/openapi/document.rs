@@ -68,8 +68,13 @@ fn problems() -> Value {
     responses["Problem401"]["headers"] =
         json!({ "WWW-Authenticate": { "required": true, "schema": { "type": "string", "pattern": "^Bearer" } } });
     responses.insert("Problem429".to_owned(), json!({
-        "description": "Too many requests at once for the deployment, whose gateway answers; try again after a second.",
-        "content": { "application/json": { "schema": { "type": "object" } } },
+        "description": "Too many: of an account's events a second, which the problem says, or of requests to the whole \
+            deployment, which its gateway says. `Retry-After` has the seconds to wait; a second where it is not there.",
+        "headers": { "Retry-After": { "schema": { "type": "integer", "minimum": 1 } } },
+        "content": {
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } },
+            "application/json": { "schema": { "type": "object" } },
+        },
     }));
     responses.into()
 }
