@@ -8,6 +8,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+/// The largest request for one event, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
+
 /// What a publisher says.
 #[derive(Clone, Debug)]
 pub struct NewEvent {

@@ -6,11 +6,12 @@
 use crate::{
     app::App,
     delivery::{DeliveryStatus, Wakeup},
-    event::Event,
+    event::{Event, NewEvent},
     id::AccountId,
     queue::{self, FanOut, Job, QueueError},
     store::{
         StoreError, events,
+        idempotency::{self, Use},
         webhooks::{self, Order, WebhookPage},
     },
     webhook::Webhook,
@@ -54,6 +55,38 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
         after: None,
     });
     wake(app, &fan_outs.collect::<Vec<_>>(), &page).await
+}
+
+/// What a request's events have become.
+#[derive(Debug)]
+pub struct Published {
+    /// The events, in the request's order.
+    pub events: Vec<Event>,
+    /// Whether an earlier request with the same key published them.
+    pub replayed: bool,
+}
+
+/// Publishes the events of a request once for each `key`, however often and however concurrently it is used; `None` where
+/// the key was used for another request, which is told by its `parts`.
+pub async fn publish_once(
+    app: &App,
+    account: &AccountId,
+    key: &str,
+    parts: &[&[u8]],
+    new: &[NewEvent],
+) -> Result<Option<Published>, PublishError> {
+    let (first, replayed) = match idempotency::begin(app, account, key, parts).await? {
+        Use::Unfinished(first) => (first, false),
+        Use::Repeat(first) => (first, true),
+        Use::Mismatch => return Ok(None),
+    };
+    let events = new.iter().enumerate().map(|(index, new)| Event::new(account.clone(), first.event_id(index), new));
+    let events: Vec<_> = events.collect();
+    if !replayed {
+        publish(app, account, &events).await?;
+        idempotency::finish(app, account, key, &first).await?;
+    }
+    Ok(Some(Published { events, replayed }))
 }
 
 async fn store(app: &App, events: &[Event]) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ mod openapi;
 mod payload_bytes;
 mod problems;
 mod publish_limit;
+mod queue_producers;
 mod rate_limit;
 mod recovery;
 mod retry_after;

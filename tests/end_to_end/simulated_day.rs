@@ -87,16 +87,21 @@ impl World {
             if deliveries.is_empty() && jobs.is_empty() {
                 return;
             }
-            let failed = deliver::handle(&self.deliverer, sqs_event(deliveries.clone())).await.batch_item_failures;
-            assert!(failed.is_empty(), "nothing fails here");
+            self.deliver(deliveries).await;
             let failed = publish::handle(&self.app, sqs_event(jobs.clone())).await.batch_item_failures;
             assert!(failed.is_empty(), "nothing fails here");
-            self.delete(&config.deliveries_queue_url, deliveries).await;
             self.delete(&config.events_queue_url, jobs).await;
         }
     }
 
-    async fn receive(&self, queue_url: &str) -> Vec<Message> {
+    /// Hands a batch to `deliver`.
+    pub(crate) async fn deliver(&self, batch: Vec<Message>) {
+        let failed = deliver::handle(&self.deliverer, sqs_event(batch.clone())).await.batch_item_failures;
+        assert!(failed.is_empty(), "nothing fails here");
+        self.delete(&self.app.config.deliveries_queue_url, batch).await;
+    }
+
+    pub(crate) async fn receive(&self, queue_url: &str) -> Vec<Message> {
         let call = self.app.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10);
         call.send().await.expect("the queue").messages.unwrap_or_default()
     }
@@ -117,7 +122,7 @@ impl World {
         id
     }
 
-    async fn register(&self, account: &AccountId, url: &str) -> WebhookId {
+    pub(crate) async fn register(&self, account: &AccountId, url: &str) -> WebhookId {
         let now = self.app.clock.now();
         let id = WebhookId::new(now, &self.app.random);
         let url = EndpointPolicy::AllowLoopback.judge_url(url).expect("a loopback URL");

@@ -8,13 +8,14 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use hookline::input::{Fault, Fields};
+use hookline::{
+    event,
+    input::{Fault, Fields},
+};
 use std::{str::FromStr, sync::Arc};
 
 /// Limit of most bodies.
 const SMALL_MAX: usize = 64 * 1024;
-/// Limit of an event.
-pub(crate) const EVENT_MAX: usize = 256 * 1024;
 /// Limit of a batch of events: within what API Gateway hands to Lambda (6 MB).
 const BATCH_MAX: usize = 5 * 1024 * 1024;
 
@@ -27,7 +28,7 @@ pub(crate) struct Json<const MAX: usize>(pub(crate) Bytes);
 /// A body of most routes.
 pub(crate) type SmallBody = Json<SMALL_MAX>;
 /// An event.
-pub(crate) type EventBody = Json<EVENT_MAX>;
+pub(crate) type EventBody = Json<{ event::REQUEST_BYTES_MAX }>;
 /// A batch of events.
 pub(crate) type BatchBody = Json<BATCH_MAX>;
 

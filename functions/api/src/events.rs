@@ -5,7 +5,7 @@ use crate::openapi::requests;
 use crate::{
     ApiState,
     auth::{Publisher, Reader},
-    body::{BatchBody, EVENT_MAX, EventBody, Query},
+    body::{BatchBody, EventBody, Query},
     deliveries::DeliveryView,
     page::Page,
     problem::Problem,
@@ -21,14 +21,13 @@ use axum::{
 use bytes::Bytes;
 use hookline::{
     app::App,
-    event::{Event, NewEvent},
+    event::{Event, NewEvent, REQUEST_BYTES_MAX},
     event_type::EventType,
     id::{AccountId, EventId},
     input::{self, Fields},
-    publishing,
+    publishing::{self, Published},
     store::{
         deliveries, event_types, events as store,
-        idempotency::{self, Use},
         webhooks::{self, Order},
     },
 };
@@ -129,8 +128,8 @@ struct BatchAnswer {
 
 /// Reads one event of a batch, by the rules of a single one.
 async fn read_entry(app: &App, raw: &RawValue) -> Result<NewEvent, Problem> {
-    if raw.get().len() > EVENT_MAX {
-        return Err(Problem::too_large(EVENT_MAX / 1024));
+    if raw.get().len() > REQUEST_BYTES_MAX {
+        return Err(Problem::too_large(REQUEST_BYTES_MAX / 1024));
     }
     read_new_event(app, Fields::of(raw)?).await
 }
@@ -148,14 +147,7 @@ async fn read_new_event(app: &App, mut fields: Fields) -> Result<NewEvent, Probl
     new.ok_or_else(|| Problem::invalid(vec![]))
 }
 
-/// What a request's events have become.
-struct Published {
-    events: Vec<Event>,
-    /// Whether an earlier request with the same key published them.
-    replayed: bool,
-}
-
-/// Publishes the events of a request, once for each key.
+/// Publishes the events of a request, once for each key, if the account may.
 async fn publish_once(
     state: &ApiState,
     account: AccountId,
@@ -166,25 +158,15 @@ async fn publish_once(
 ) -> Result<Published, Problem> {
     let app = &state.app;
     state.throttle.admit(app, &account, new.len()).await?;
-    let Some(key) = key else {
-        let now = app.clock.now();
-        let events = new.iter().map(|new| Event::new(account.clone(), EventId::new(now, &app.random), new));
-        let events: Vec<_> = events.collect();
-        publishing::publish(app, &account, &events).await?;
-        return Ok(Published { events, replayed: false });
-    };
-    let (first, replayed) = match idempotency::begin(app, &account, &key, route, body).await? {
-        Use::Unfinished(first) => (first, false),
-        Use::Repeat(first) => (first, true),
-        Use::Mismatch => return Err(Problem::unprocessable("The Idempotency-Key was used for another request.")),
-    };
-    let events = new.iter().enumerate().map(|(index, new)| Event::new(account.clone(), first.event_id(index), new));
-    let events: Vec<_> = events.collect();
-    if !replayed {
-        publishing::publish(app, &account, &events).await?;
-        idempotency::finish(app, &account, &key, &first).await?;
+    if let Some(key) = key {
+        let published = publishing::publish_once(app, &account, &key, &[route.as_bytes(), body], new).await?;
+        return published.ok_or_else(|| Problem::unprocessable("The Idempotency-Key was used for another request."));
     }
-    Ok(Published { events, replayed })
+    let now = app.clock.now();
+    let events = new.iter().map(|new| Event::new(account.clone(), EventId::new(now, &app.random), new));
+    let events: Vec<_> = events.collect();
+    publishing::publish(app, &account, &events).await?;
+    Ok(Published { events, replayed: false })
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -1,10 +1,12 @@
 //! Works the `events` queue: events that producers inside AWS put there, the further pages of fan-outs and recoveries, and
 //! events of Hookline's own.
 //!
-//! A producer's message is a body of `POST /v1/events` with the `account` beside it:
-//! `{"account", "type", "data": {"object": {…}}, "previous_data"?}`. The event's id follows from the SQS message's own id, so
-//! a message that comes twice is one event.
+//! | file | holds |
+//! |---|---|
+//! | `producer.rs` | what a producer's message says |
+//! | `recover.rs` | a page of a recovery |
 
+mod producer;
 mod recover;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -12,13 +14,10 @@ use futures::future::join_all;
 use hookline::{
     app::App,
     event::{Event, NewEvent},
-    event_type::EventType,
-    id::{AccountId, EventId},
-    input::{self, Fields, InputError},
+    input::InputError,
     publishing::{self, PublishError},
     queue::Job,
-    store::{StoreError, event_types},
-    time::Timestamp,
+    store::StoreError,
 };
 
 /// A message could not be dealt with.
@@ -31,6 +30,9 @@ enum MessageError {
     /// It says something that cannot be published: SQS ends it in the dead-letter queue, where an alarm tells.
     #[error("the message is no event: {0:?}")]
     Input(InputError),
+    /// As above: its idempotency key was used for another event.
+    #[error("the message's idempotency key was used for another event")]
+    KeyReused,
 }
 
 /// Handles a batch: the failures it answers are the messages that SQS keeps.
@@ -58,37 +60,6 @@ async fn handle_one(app: &App, message: &SqsMessage) -> Result<(), MessageError>
             let event = Event::new(own.account.clone(), own.id, &new);
             Ok(publishing::publish(app, &own.account, &[event]).await?)
         }
-        Err(_) => {
-            let (account, new) = producers_event(app, body).await?;
-            let id =
-                EventId::derived(sent_at(app, message), message.message_id.as_deref().unwrap_or_default().as_bytes());
-            let event = Event::new(account.clone(), id, &new);
-            Ok(publishing::publish(app, &account, &[event]).await?)
-        }
+        Err(_) => producer::publish(app, message).await,
     }
-}
-
-/// Reads a producer's message.
-async fn producers_event(app: &App, body: &str) -> Result<(AccountId, NewEvent), MessageError> {
-    let mut fields = Fields::parse(body.as_bytes()).map_err(MessageError::Input)?;
-    let account = fields.required("account", input::parsed::<AccountId>);
-    let new = input::new_event(&mut fields);
-    if let Some(new) = &new
-        && !is_known(app, &new.event_type).await?
-    {
-        fields.fault("/type", "is not a known event type");
-    }
-    fields.finish().map_err(MessageError::Input)?;
-    // What finishes without a fault has both.
-    account.zip(new).ok_or(MessageError::Input(InputError::Invalid(vec![])))
-}
-
-async fn is_known(app: &App, event_type: &EventType) -> Result<bool, StoreError> {
-    Ok(event_types::find(app, event_type).await?.is_some())
-}
-
-/// When SQS took the message.
-fn sent_at(app: &App, message: &SqsMessage) -> Timestamp {
-    let sent_ms = message.attributes.get("SentTimestamp").and_then(|sent| sent.parse().ok());
-    sent_ms.map_or_else(|| app.clock.now(), Timestamp::from_unix_ms)
 }

@@ -18,7 +18,7 @@ pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the first use of a key fixed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstUse {
-    /// SHA-256 of the request's route and body, in hex.
+    /// SHA-256 of what tells the request from others, in hex.
     pub fingerprint: String,
     /// When it came: the time in its events' ids.
     pub made_at: Timestamp,
@@ -57,11 +57,11 @@ fn sha256(parts: &[&[u8]]) -> String {
     hex::encode(digest.finalize())
 }
 
-/// Begins the use of `key` for a request to `route` with `body`.
-pub async fn begin(app: &App, account: &AccountId, key: &str, route: &str, body: &[u8]) -> Result<Use, StoreError> {
+/// Begins the use of `key` for the request that `parts` (such as its route and its body) tell from others.
+pub async fn begin(app: &App, account: &AccountId, key: &str, parts: &[&[u8]]) -> Result<Use, StoreError> {
     let now = app.clock.now();
     let first = FirstUse {
-        fingerprint: sha256(&[route.as_bytes(), body]),
+        fingerprint: sha256(parts),
         made_at: now,
         seed: hex::encode(app.random.bytes::<16>()),
         done: false,
