@@ -1,0 +1,133 @@
+//! Percentiles, and the tables that are printed and written as JSON.
+
+use serde_json::{Map, Value, json};
+use std::{
+    fmt::{self, Write as _},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// A number with its name and its unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    value: f64,
+}
+
+/// A figure of a row.
+pub(crate) fn figure(name: &'static str, unit: &'static str, value: f64) -> Figure {
+    Figure { name, unit, value }
+}
+
+/// What one run came to.
+#[derive(Clone, Debug)]
+struct Row {
+    label: String,
+    figures: Vec<Figure>,
+}
+
+/// A section's figures.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    name: &'static str,
+    title: &'static str,
+    rows: Vec<Row>,
+}
+
+impl Table {
+    /// An empty table: `name` in JSON, `title` for people.
+    pub(crate) fn new(name: &'static str, title: &'static str) -> Self {
+        Self { name, title, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, label: impl Into<String>, figures: Vec<Figure>) {
+        self.rows.push(Row { label: label.into(), figures });
+    }
+
+    fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| {
+            let figures = row.figures.iter().map(|figure| {
+                let key = format!("{} {}", figure.name, figure.unit).trim_end().to_owned();
+                (key, json!(figure.value))
+            });
+            (row.label.clone(), Value::Object(figures.collect()))
+        });
+        Value::Object(rows.collect())
+    }
+}
+
+/// A heading, then a line for each row under the names and units of its figures.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.name, self.title)?;
+        let mut columns: Vec<(&str, &str)> = Vec::new();
+        for figure in self.rows.iter().flat_map(|row| &row.figures) {
+            if !columns.contains(&(figure.name, figure.unit)) {
+                columns.push((figure.name, figure.unit));
+            }
+        }
+        let label_width = self.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
+        let width = |(name, unit): &(&str, &str)| name.len().max(unit.len()).max(8);
+        let (mut names, mut units) = (" ".repeat(label_width), " ".repeat(label_width));
+        for column in &columns {
+            let (name, unit) = column;
+            write!(names, "  {name:>width$}", width = width(column))?;
+            write!(units, "  {unit:>width$}", width = width(column))?;
+        }
+        writeln!(f, "{names}\n{units}")?;
+        for row in &self.rows {
+            write!(f, "{:label_width$}", row.label)?;
+            for column in &columns {
+                let found = row.figures.iter().find(|figure| (figure.name, figure.unit) == *column);
+                let text = found.map_or_else(String::new, |figure| shown(figure.value));
+                write!(f, "  {text:>width$}", width = width(column))?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Three digits that count, as far as there is anything to count.
+fn shown(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 || size == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// All tables as one JSON document, with the machine and the moment.
+pub(crate) fn json(tables: &[Table]) -> String {
+    let sections: Map<String, Value> = tables.iter().map(|table| (table.name.to_owned(), table.json())).collect();
+    #[allow(clippy::disallowed_methods, reason = "the moment of the run, which nothing is decided by")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let document = json!({"machine": machine(), "unix_seconds": now.as_secs(), "sections": sections});
+    format!("{document:#}\n")
+}
+
+/// The machine, in a line.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("?");
+    format!("{cores} cores, {}, load {load} before the run", model.unwrap_or("unknown CPU"))
+}
+
+/// The time that `share` of `times` are within, in milliseconds; 0 where there are none.
+pub(crate) fn percentile_ms(times: &mut [Duration], share: f64) -> f64 {
+    times.sort_unstable();
+    let index = (times.len() as f64 * share).ceil() as usize;
+    times.get(index.clamp(1, times.len().max(1)) - 1).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+}
+
+/// p50, p95 and p99 of `times`.
+pub(crate) fn percentiles(mut times: Vec<Duration>) -> Vec<Figure> {
+    [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
+        .map(|(name, share)| figure(name, "ms", percentile_ms(&mut times, share)))
+        .to_vec()
+}

@@ -1,0 +1,36 @@
+//! From publishing an event to its arrival, at a pace that leaves the machine idle most of the time.
+
+use crate::{
+    figures::{Table, figure, percentiles},
+    load::{Client, arrival_times},
+    receiver::{Behaviour, Receiver},
+    stack::{Executable, Stack},
+};
+use std::time::Duration;
+
+/// Events a second: what the other servers were measured at.
+const PER_SECOND: u32 = 100;
+/// Events that warm connections and caches up, and are not counted.
+const WARM_UP: usize = 50;
+/// How long the last events may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// svix-server's p50, p95 and p99 at the same pace on a machine of this kind, in milliseconds.
+const SVIX_MS: [(&str, f64); 3] = [("p50", 4.2), ("p95", 9.6), ("p99", 15.4)];
+
+pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
+    let mut table = Table::new("latency", "from publishing to arrival, at 100 events a second to one webhook");
+    let folder = local.folder()?;
+    let stack = Stack::start(local, folder.path(), &[]).await?;
+    let (client, receiver) = (Client::of(&stack), Receiver::start(Behaviour::Answer(200)).await?);
+    client.register("default", [receiver.url(0)]).await?;
+    let count = PER_SECOND as usize * if quick { 10 } else { 60 };
+    let publisher = client.clone();
+    let sent = client.steady(count, PER_SECOND, move |number| publisher.publish("default", number)).await?;
+    let arrivals = receiver.wait_for(count, LIMIT).await?;
+    let counted: Vec<_> = arrivals.into_iter().filter(|arrival| arrival.number >= WARM_UP).collect();
+    table.row("publish to arrival", percentiles(arrival_times(&sent, &counted)));
+    table.row("publish to 202", percentiles(sent[WARM_UP..].iter().map(|sent| sent.answered_in).collect()));
+    table.row("svix-server, to arrival", SVIX_MS.map(|(name, ms)| figure(name, "ms", ms)).to_vec());
+    Ok(table)
+}

@@ -1,0 +1,88 @@
+//! `cargo run --release -p bench [-- --quick] [--json FILE] [SECTION…]`: what Hookline costs, as tables and as JSON.
+//!
+//! What is measured is a process of its own, built in release, with its data on the disk. The load and the receivers are
+//! this process, whose CPU is told apart. On a machine that is busy with other things, believe CPU seconds and ratios
+//! within one run, and no time.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `throughput.rs` | a burst to 1 and 10 webhooks: events and deliveries a second, CPU, memory, latency at saturation |
+//! | `latency.rs` | publish to arrival at a steady pace |
+//! | `start.rs` | from exec to the first answer |
+//! | `neighbours.rs` | a healthy endpoint beside one that hangs |
+//! | `stack.rs` | the process that is measured |
+//! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and the little HTTP that they speak |
+//! | `figures.rs` | percentiles, tables, JSON |
+
+#![allow(clippy::cast_precision_loss, reason = "counts and times are far below what an f64 counts exactly")]
+
+mod figures;
+mod http;
+mod latency;
+mod load;
+mod neighbours;
+mod receiver;
+mod stack;
+mod start;
+mod throughput;
+
+use clap::{Parser, ValueEnum};
+use figures::Table;
+use stack::Executable;
+use std::path::PathBuf;
+
+/// Measures Hookline and prints what it costs.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Options {
+    /// Takes a tenth of the time, for figures that are less exact.
+    #[arg(long)]
+    quick: bool,
+
+    /// Writes all figures to this file as well.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// What to measure; everything if nothing is named.
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+}
+
+/// A part of the benchmark that can be run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    Throughput,
+    Latency,
+    Start,
+    Neighbours,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let all = options.sections.is_empty();
+    let sections = Section::value_variants().iter().filter(|section| all || options.sections.contains(section));
+    let local = Executable::build("local")?;
+    println!("{}\n", figures::machine());
+    let mut tables = Vec::new();
+    for section in sections {
+        let table = section.measure(&local, options.quick).await?;
+        println!("{table}");
+        tables.push(table);
+    }
+    if let Some(file) = options.json {
+        std::fs::write(file, figures::json(&tables))?;
+    }
+    Ok(())
+}
+
+impl Section {
+    async fn measure(self, local: &Executable, quick: bool) -> anyhow::Result<Table> {
+        match self {
+            Self::Throughput => throughput::measure(local, quick).await,
+            Self::Latency => latency::measure(local, quick).await,
+            Self::Start => start::measure(local, quick).await,
+            Self::Neighbours => neighbours::measure(local, quick).await,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Receivers: they note when each event arrived, and answer as they are told.
+
+use crate::http::Connection;
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+/// What a receiver does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// Answers with this status and no body.
+    Answer(u16),
+    /// Says nothing for as long as the sender waits.
+    Hang,
+}
+
+/// A request as it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// When its last byte had come.
+    pub(crate) at: Instant,
+    /// The number in its path: which webhook it was for.
+    pub(crate) webhook: usize,
+    /// The number in its event.
+    pub(crate) number: usize,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    arrivals: Mutex<Vec<Arrival>>,
+    changed: Notify,
+}
+
+/// A listening receiver; it stops when dropped.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    log: Arc<Log>,
+    task: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Listens on a free port.
+    pub(crate) async fn start(behaviour: Behaviour) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (address, log) = (listener.local_addr()?, Arc::<Log>::default());
+        let shared = Arc::clone(&log);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let served = serve(stream, behaviour, Arc::clone(&shared));
+                // An error here is the sender going away, which is its right.
+                tokio::spawn(async move { served.await.ok() });
+            }
+        });
+        Ok(Self { address, log, task })
+    }
+
+    /// The URL of the webhook `number` here.
+    pub(crate) fn url(&self, number: usize) -> String {
+        format!("http://{}/{number}", self.address)
+    }
+
+    /// Waits for `count` different (event, webhook) pairs.
+    ///
+    /// # Errors
+    /// They have not come within `limit`.
+    pub(crate) async fn wait_for(&self, count: usize, limit: Duration) -> anyhow::Result<Vec<Arrival>> {
+        let all = async {
+            loop {
+                let changed = self.log.changed.notified();
+                let arrivals = self.arrivals_if(count);
+                if let Some(arrivals) = arrivals {
+                    return arrivals;
+                }
+                changed.await;
+            }
+        };
+        let came = tokio::time::timeout(limit, all).await;
+        came.map_err(|_| anyhow::anyhow!("{} of {count} deliveries came in {limit:?}", self.log.lock().len()))
+    }
+
+    fn arrivals_if(&self, count: usize) -> Option<Vec<Arrival>> {
+        let arrivals = self.log.lock();
+        let distinct =
+            || arrivals.iter().map(|arrival| (arrival.webhook, arrival.number)).collect::<HashSet<_>>().len();
+        (arrivals.len() >= count && distinct() >= count).then(|| arrivals.clone())
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Log {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arrival>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(stream: TcpStream, behaviour: Behaviour, log: Arc<Log>) -> std::io::Result<()> {
+    let mut connection = Connection::of(stream);
+    while let Some((head, body)) = connection.read().await? {
+        let at = Instant::now();
+        let path = head.first_line.split(' ').nth(1).unwrap_or_default();
+        let webhook = path.trim_start_matches('/').parse().unwrap_or_default();
+        log.lock().push(Arrival { at, webhook, number: number_in(&body).unwrap_or_default() });
+        log.changed.notify_waiters();
+        if let Behaviour::Answer(status) = behaviour {
+            connection.write(format!("HTTP/1.1 {status} Bench\r\nContent-Length: 0\r\n\r\n").as_bytes()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The number that the load gave the event.
+fn number_in(body: &[u8]) -> Option<usize> {
+    let key = crate::load::NUMBER_KEY.as_bytes();
+    let digits = &body[body.windows(key.len()).position(|window| window == key)? + key.len()..];
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}

@@ -1,0 +1,138 @@
+//! The process that is measured: built by cargo, started on a folder on the disk, and watched by way of `/proc`.
+
+use anyhow::Context;
+use serde_json::Value;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// The token that every stack is given: every scope, for every account.
+pub(crate) const TOKEN: &str = "hl_bench_0123456789abcdef";
+/// Clock ticks a second in `/proc`: a constant of Linux's interface, whatever the kernel counts by.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A program of this workspace, built in release.
+#[derive(Clone, Debug)]
+pub(crate) struct Executable(PathBuf);
+
+impl Executable {
+    /// Asks cargo for the binary `name`, so that nothing stale is measured; `HOOKLINE_LOCAL_BIN` names another build of
+    /// `local` instead, to compare two.
+    pub(crate) fn build(name: &str) -> anyhow::Result<Self> {
+        if let Some(given) = std::env::var_os("HOOKLINE_LOCAL_BIN").filter(|_| name == "local") {
+            return Ok(Self(given.into()));
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+        let output = std::process::Command::new(cargo)
+            .args(["build", "--release", "--package", name, "--bin", name])
+            .args(["--message-format", "json-render-diagnostics"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cargo does not run")?;
+        anyhow::ensure!(output.status.success(), "{name} does not build");
+        let executable = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        executable.map(Self).with_context(|| format!("cargo names no executable of {name}"))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// An empty folder on the disk that the executable is on: a temporary folder may be memory.
+    pub(crate) fn folder(&self) -> anyhow::Result<TempDir> {
+        let beside = self.0.parent().context("an executable is in a folder")?;
+        Ok(TempDir::with_prefix_in("bench-data-", beside)?)
+    }
+}
+
+/// A running process of `local`; it is killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    child: Child,
+    address: SocketAddr,
+    usage: Usage,
+    /// From exec to the line that tells the address.
+    pub(crate) listening_in: Duration,
+}
+
+impl Stack {
+    /// Starts on the data in `folder`, with these further options.
+    pub(crate) async fn start(local: &Executable, folder: &Path, options: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(local.path());
+        command.args(["--listen", "127.0.0.1:0", "--token", TOKEN, "--data"]).arg(folder).args(options);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        let began = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("{} does not start", local.path().display()))?;
+        let usage = Usage::of(child.id().context("the process has ended")?);
+        let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
+        let first = lines.next_line().await?.unwrap_or_default();
+        let listening_in = began.elapsed();
+        // Whatever else it prints is read, so that it never waits for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let address = first.strip_prefix("listening on http://").and_then(|address| address.parse().ok());
+        let address = address.with_context(|| format!("the first line on stdout is {first:?}"))?;
+        Ok(Self { child, address, usage, listening_in })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the process has used.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+}
+
+/// What a process uses, by way of `/proc`.
+#[derive(Clone, Debug)]
+pub(crate) struct Usage(PathBuf);
+
+impl Usage {
+    /// Of the process with this id.
+    pub(crate) fn of(id: u32) -> Self {
+        Self(PathBuf::from(format!("/proc/{id}")))
+    }
+
+    /// Of this process.
+    pub(crate) fn own() -> Self {
+        Self(PathBuf::from("/proc/self"))
+    }
+
+    /// CPU seconds, the kernel's for it included.
+    pub(crate) fn cpu_s(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(self.0.join("stat"))?;
+        // The name, in parentheses, may hold anything; what follows it is the third field.
+        let (_, fields) = stat.rsplit_once(") ").context("no stat")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        Ok(ticks / TICKS_PER_SECOND)
+    }
+
+    /// The most memory that it has had resident, in MB.
+    pub(crate) fn peak_memory_mb(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(self.0.join("status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024.0 / 1e6)
+    }
+}

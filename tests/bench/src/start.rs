@@ -1,0 +1,61 @@
+//! From exec to the first answer, on an empty folder and on one that has been used.
+
+use crate::{
+    figures::{Figure, Table, figure, percentile_ms},
+    load::Client,
+    stack::{Executable, Stack},
+};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
+    let mut table = Table::new("start", "the local process, from exec to its first answer (medians)");
+    let rounds = if quick { 5 } else { 21 };
+    let mut fresh = Samples::default();
+    for _ in 0..rounds {
+        fresh.take(local, local.folder()?.path()).await?;
+    }
+    table.row("empty folder", fresh.figures());
+    let (folder, mut used) = (local.folder()?, Samples::default());
+    Samples::default().take(local, folder.path()).await?;
+    for _ in 0..rounds {
+        used.take(local, folder.path()).await?;
+    }
+    table.row("used folder", used.figures());
+    // svix-server's start, without its databases', on a machine of this kind.
+    table.row("svix-server", vec![figure("first answer", "ms", 114.0)]);
+    Ok(table)
+}
+
+#[derive(Default)]
+struct Samples {
+    listening: Vec<Duration>,
+    answered: Vec<Duration>,
+    cpu_s: Vec<Duration>,
+    memory_mb: f64,
+}
+
+impl Samples {
+    async fn take(&mut self, local: &Executable, folder: &Path) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let stack = Stack::start(local, folder, &[]).await?;
+        let client = Client::of(&stack);
+        client.connect().await?.exchange(&client.request("GET", "/v1/webhooks", "default", "")).await?;
+        self.answered.push(began.elapsed());
+        self.listening.push(stack.listening_in);
+        self.cpu_s.push(Duration::from_secs_f64(stack.usage().cpu_s()?));
+        self.memory_mb = self.memory_mb.max(stack.usage().peak_memory_mb()?);
+        stack.kill().await
+    }
+
+    fn figures(mut self) -> Vec<Figure> {
+        vec![
+            figure("listening", "ms", percentile_ms(&mut self.listening, 0.5)),
+            figure("first answer", "ms", percentile_ms(&mut self.answered, 0.5)),
+            figure("CPU", "ms", percentile_ms(&mut self.cpu_s, 0.5)),
+            figure("memory", "MB", self.memory_mb),
+        ]
+    }
+}

@@ -1,0 +1,108 @@
+//! A burst: as many events as are taken, to 1 and to 10 webhooks. What a delivery costs is the CPU from the first event to
+//! the last arrival, over the deliveries.
+
+use crate::{
+    figures::{Figure, Table, figure, percentiles},
+    load::{Client, Sent, arrival_times},
+    receiver::{Arrival, Behaviour, Receiver},
+    stack::{Executable, Stack, Usage},
+};
+use std::time::{Duration, Instant};
+
+/// How long a burst may take to arrive.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Events that one request of a batch publishes.
+const BATCH: usize = 100;
+
+/// svix-server with PostgreSQL 15 (`fsync` on) and Redis 7 on a machine of this kind, August 2026: CPU seconds a thousand
+/// deliveries, and deliveries a second.
+const SVIX: [(usize, f64, f64); 2] = [(1, 2.34, 770.0), (10, 0.83, 2142.0)];
+
+/// How the events of a burst are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Publish {
+    OneByOne,
+    InBatches,
+}
+
+pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
+    let mut table = Table::new("throughput", "a burst of 1 KB events; the data on disk, each event before its 202");
+    let deliveries = if quick { 10_000 } else { 60_000 };
+    for webhooks in [1, 10] {
+        for publish in [Publish::OneByOne, Publish::InBatches] {
+            let figures = burst(local, webhooks, deliveries / webhooks, publish).await?;
+            let how = if publish == Publish::OneByOne { "one by one" } else { "batches of 100" };
+            table.row(format!("{webhooks} webhooks, {how}"), figures);
+        }
+        if let Some((_, cpu_s, per_second)) = SVIX.iter().find(|(svix_webhooks, ..)| *svix_webhooks == webhooks) {
+            let figures = vec![
+                figure("deliveries", "/s", *per_second),
+                figure("CPU", "s/1000", *cpu_s),
+                figure("Svix", "x", 1.0),
+            ];
+            table.row(format!("{webhooks} webhooks, svix-server"), figures);
+        }
+    }
+    Ok(table)
+}
+
+async fn burst(local: &Executable, webhooks: usize, events: usize, publish: Publish) -> anyhow::Result<Vec<Figure>> {
+    let folder = local.folder()?;
+    let stack = Stack::start(local, folder.path(), &[]).await?;
+    let (client, receiver) = (Client::of(&stack), Receiver::start(Behaviour::Answer(200)).await?);
+    client.register("default", (0..webhooks).map(|number| receiver.url(number))).await?;
+    let (cpu_before, own_before, began) = (stack.usage().cpu_s()?, Usage::own().cpu_s()?, Instant::now());
+    let sent = send(&client, events, publish).await?;
+    let taken_in = began.elapsed();
+    let deliveries = webhooks * events;
+    let arrivals = receiver.wait_for(deliveries, LIMIT).await?;
+    let last = arrivals.iter().map(|arrival| arrival.at).max().unwrap_or(began);
+    let arrived_in = last.duration_since(began);
+    settled(&stack).await?;
+    let cpu = (stack.usage().cpu_s()? - cpu_before) / deliveries as f64 * 1000.0;
+    let own = (Usage::own().cpu_s()? - own_before) / deliveries as f64 * 1000.0;
+    let svix = SVIX.iter().find(|(svix_webhooks, ..)| *svix_webhooks == webhooks).map_or(0.0, |(_, cpu_s, _)| *cpu_s);
+    let mut figures = vec![
+        figure("events", "/s", events as f64 / taken_in.as_secs_f64()),
+        figure("deliveries", "/s", deliveries as f64 / arrived_in.as_secs_f64()),
+        figure("CPU", "s/1000", cpu),
+        figure("Svix", "x", svix / cpu),
+        figure("load", "s/1000", own),
+        figure("memory", "MB", stack.usage().peak_memory_mb()?),
+        figure("repeated", "", (arrivals.len() - deliveries) as f64),
+    ];
+    figures.extend(arrival_percentiles(&sent, &arrivals, publish));
+    Ok(figures)
+}
+
+/// Publishes; one entry for each event.
+async fn send(client: &Client, events: usize, publish: Publish) -> anyhow::Result<Vec<Sent>> {
+    let publisher = client.clone();
+    match publish {
+        Publish::OneByOne => client.burst(events, move |number| publisher.publish("default", number)).await,
+        Publish::InBatches => {
+            let make = move |batch: usize| publisher.publish_batch("default", batch * BATCH, BATCH);
+            let batches = client.burst(events / BATCH, make).await?;
+            Ok(batches.into_iter().flat_map(|sent| std::iter::repeat_n(sent, BATCH)).collect())
+        }
+    }
+}
+
+fn arrival_percentiles(sent: &[Sent], arrivals: &[Arrival], publish: Publish) -> Vec<Figure> {
+    // A batch is published as a whole: its events have no time of their own.
+    if publish == Publish::OneByOne { percentiles(arrival_times(sent, arrivals)) } else { Vec::new() }
+}
+
+/// Waits until the process uses next to no CPU: what it does after the last arrival, records and deletions, is a part of
+/// what deliveries cost.
+pub(crate) async fn settled(stack: &Stack) -> anyhow::Result<()> {
+    let mut before = stack.usage().cpu_s()?;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = stack.usage().cpu_s()?;
+        if now - before <= 0.01 {
+            return Ok(());
+        }
+        before = now;
+    }
+}
