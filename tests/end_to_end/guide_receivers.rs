@@ -35,7 +35,7 @@ async fn the_guides_express_receiver_accepts_our_signature_and_refuses_a_changed
 }
 
 /// Whether the runtime can run the receiver; says so when it cannot.
-async fn present(program: &str, probe: &[&str]) -> bool {
+pub(crate) async fn present(program: &str, probe: &[&str]) -> bool {
     let probed = Command::new(program).args(probe).output().await;
     if probed.is_ok_and(|output| output.status.success()) {
         return true;

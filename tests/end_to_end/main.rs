@@ -14,6 +14,7 @@ mod api_rules;
 mod attempts_are_recorded;
 mod delivery_on_the_wire;
 mod endpoint_policy;
+mod example_receivers;
 mod fan_out;
 mod guide_commands;
 mod guide_receivers;

@@ -219,24 +219,24 @@ fn deployed_schedule() -> String {
 /// The executable of `local`, built once for all tests.
 fn executable() -> &'static Path {
     static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
-    EXECUTABLE.get_or_init(|| std::env::var_os("HOOKLINE_LOCAL_BIN").map_or_else(build, PathBuf::from))
+    EXECUTABLE.get_or_init(|| std::env::var_os("HOOKLINE_LOCAL_BIN").map_or_else(|| build("local"), PathBuf::from))
 }
 
-/// Asks cargo for the executable, so that a test never runs against a stale one.
-fn build() -> PathBuf {
+/// Asks cargo for a package's executable of the same name, so that a test never runs against a stale one.
+pub(crate) fn build(package: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let output = std::process::Command::new(cargo)
-        .args(["build", "--package", "local", "--bin", "local", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--package", package, "--bin", package, "--message-format", "json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "local does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{package} does not build:\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "local")
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == package)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .expect("cargo names the executable of local")
+        .expect("cargo names the executable")
 }
 
 fn folder() -> TempDir {
