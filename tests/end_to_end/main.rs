@@ -39,4 +39,5 @@ mod simulated_day;
 mod tenancy;
 mod test_deliveries;
 mod the_receiver;
+mod token_revocation;
 mod validation;

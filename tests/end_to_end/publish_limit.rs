@@ -6,8 +6,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
-use hookline::id::TokenId;
-use hookline::store::tokens::{self, Scope, Token};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -18,18 +16,9 @@ const PER_SECOND: u32 = 10;
 /// A world in which an account may publish ten events a second, with two processes of the API and a platform token.
 async fn two_processes() -> (World, [Router; 2], String) {
     let world = World::with(|config| config.publish_rate_limit = NonZeroU32::new(PER_SECOND)).await;
-    let (text, now) = (tokens::generate(&world.app.random), world.app.clock.now());
-    let token = Token {
-        id: TokenId::new(now, &world.app.random),
-        bound_to: None,
-        scopes: vec![Scope::Platform],
-        description: None,
-        created_at: now,
-        hash: tokens::hash(&text),
-    };
-    tokens::create(&world.app, &token).await.expect("the table");
     let processes = [(); 2].map(|()| api::router(world.app.clone()));
-    (world, processes, text)
+    let token = world.platform_token().await;
+    (world, processes, token)
 }
 
 async fn post(process: &Router, token: &str, account: &str, path: &str, body: &Value) -> Response<Body> {

@@ -14,11 +14,12 @@ use hookline::config::Config;
 use hookline::delivery::{DeliveryStatus, Wakeup};
 use hookline::endpoint::{EndpointClient, EndpointPolicy};
 use hookline::event::{Event, NewEvent};
-use hookline::id::{AccountId, EventId, WebhookId};
+use hookline::id::{AccountId, EventId, TokenId, WebhookId};
 use hookline::queue::{self, Job, Recover};
 use hookline::random::Random;
 use hookline::schedule::RetrySchedule;
 use hookline::secret::Secret;
+use hookline::store::tokens::{self, Scope, Token};
 use hookline::store::{StoreError, deliveries, webhooks};
 use hookline::time::{Clock, Timestamp};
 use hookline::webhook::{DisabledReason, Webhook};
@@ -58,6 +59,21 @@ impl World {
         let app = App::new(&aws.sdk_config(), config, clock, Random::system());
         let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
         Self { now_ms, aws, deliverer: Deliverer { app: app.clone(), endpoints }, app }
+    }
+
+    /// A new platform token.
+    pub(crate) async fn platform_token(&self) -> String {
+        let (text, now) = (tokens::generate(&self.app.random), self.app.clock.now());
+        let token = Token {
+            id: TokenId::new(now, &self.app.random),
+            bound_to: None,
+            scopes: vec![Scope::Platform],
+            description: None,
+            created_at: now,
+            hash: tokens::hash(&text),
+        };
+        tokens::create(&self.app, &token).await.expect("nothing fails here");
+        text
     }
 
     /// Lets time pass with nobody at work.
