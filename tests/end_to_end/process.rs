@@ -41,11 +41,23 @@ pub(crate) struct Options {
     pub(crate) token: bool,
     /// Whether the options are given as environment variables instead.
     pub(crate) environment: bool,
+    /// The value of `LOG_LEVEL`; without one it is left out.
+    pub(crate) log_level: Option<&'static str>,
+    /// A command that takes another one as its last words and becomes it, such as one that enters a namespace.
+    pub(crate) within: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { schedule: None, strict: false, ephemeral: true, token: true, environment: false }
+        Self {
+            schedule: None,
+            strict: false,
+            ephemeral: true,
+            token: true,
+            environment: false,
+            log_level: None,
+            within: vec![],
+        }
     }
 }
 
@@ -112,8 +124,12 @@ impl Stack {
     }
 
     async fn local(options: Options) -> Self {
+        Self::within(options, folder()).await
+    }
+
+    /// A local process with `options` whose working folder is `folder`.
+    pub(crate) async fn within(options: Options, folder: TempDir) -> Self {
         let token = format!("hl_test_{}", random_hex());
-        let folder = folder();
         let (program, base) = spawn(&options, folder.path(), &token).await;
         Self { program: Some(program), folder, options, base, token, account: None }
     }
@@ -158,6 +174,15 @@ impl Stack {
         self.end_by("TERM").await;
     }
 
+    /// SIGTERM, and all that the process has printed to both outputs.
+    pub(crate) async fn terminate_and_read(&mut self) -> (Vec<String>, Vec<String>) {
+        let mut program = self.program.take().expect("the process runs");
+        let status = program.end_by("TERM").await;
+        assert!(status.success(), "SIGTERM should end the process cleanly, it ended with {status}");
+        let (_, stdout, stderr) = program.end().await;
+        (stdout, stderr)
+    }
+
     /// A signal that must end the process with success.
     pub(crate) async fn end_by(&mut self, signal: &str) {
         let status = self.program.as_mut().expect("the process runs").end_by(signal).await;
@@ -174,10 +199,35 @@ impl Stack {
     }
 }
 
+/// Starts `local` on a folder that it must refuse; gives the one line in which it says why, which is all that it prints.
+pub(crate) async fn refusal(options: &Options, folder: &Path) -> String {
+    let mut program = Program::spawn(command(options, folder, "hl_test_refused"));
+    let (status, stdout, stderr) = program.end().await;
+    assert_eq!((status.code(), stdout.as_slice()), (Some(1), &[][..]), "{stderr:#?}");
+    let [line] = stderr.as_slice() else { panic!("a refusal is one line: {stderr:#?}") };
+    line.strip_prefix("error: ").unwrap_or_else(|| panic!("{line:?}")).to_owned()
+}
+
 /// Starts `local` and waits for the line that tells its address.
 async fn spawn(options: &Options, folder: &Path, token: &str) -> (Program, String) {
-    let mut command = Command::new(executable());
-    command.current_dir(folder);
+    let program = Program::spawn(command(options, folder, token));
+    let first = program.first_line().await;
+    let base = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("the first line on stdout is {first:?}"));
+    assert!(base.starts_with("http://127.0.0.1:") && !base.ends_with(":0"), "the first line on stdout is {first:?}");
+    (program, base.to_owned())
+}
+
+/// The command that starts `local` in `folder`.
+fn command(options: &Options, folder: &Path, token: &str) -> Command {
+    let mut command = match options.within.split_first() {
+        None => Command::new(executable()),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(executable());
+            command
+        }
+    };
+    command.current_dir(folder).env_remove("LOG_LEVEL").envs(options.log_level.map(|level| ("LOG_LEVEL", level)));
     for (_, variable) in SETTINGS {
         command.env_remove(variable);
     }
@@ -204,11 +254,7 @@ async fn spawn(options: &Options, folder: &Path, token: &str) -> (Program, Strin
     if options.ephemeral {
         command.arg("--ephemeral");
     }
-    let program = Program::spawn(command);
-    let first = program.first_line().await;
-    let base = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("the first line on stdout is {first:?}"));
-    assert!(base.starts_with("http://127.0.0.1:") && !base.ends_with(":0"), "the first line on stdout is {first:?}");
-    (program, base.to_owned())
+    command
 }
 
 /// The schedule that the deployed stack is said to have.

@@ -57,6 +57,18 @@ impl Program {
         self.line("a first line", |line| Some(line.to_owned())).await
     }
 
+    /// Waits until it ends by itself; gives how it ended, and all that it has printed to both outputs.
+    pub(crate) async fn end(&mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        let status = ended.unwrap_or_else(|_| panic!("{} does not end", self.name)).expect("it can be waited for");
+        (status, whole(&self.stdout).await, whole(&self.stderr).await)
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("the process still runs")
+    }
+
     /// SIGKILL, as a power cut would be for the process; returns when it is gone.
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("the process can be killed");
@@ -64,7 +76,7 @@ impl Program {
 
     /// Sends a signal by its name, such as `TERM`; returns how the process ended.
     pub(crate) async fn end_by(&mut self, signal: &str) -> ExitStatus {
-        let id = self.child.id().expect("the process still runs").to_string();
+        let id = self.id().to_string();
         // The standard library sends SIGKILL alone, and a signal of one's own choice needs unsafe code.
         let sent =
             Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &id]).status().await.expect("sh runs");
@@ -91,6 +103,13 @@ impl Drop for Program {
             }
         }
     }
+}
+
+/// All lines of an output, once it has ended.
+async fn whole(output: &watch::Receiver<Vec<String>>) -> Vec<String> {
+    let mut output = output.clone();
+    while output.changed().await.is_ok() {}
+    output.borrow().clone()
 }
 
 /// Reads `output` line by line until it ends; the channel closes with it.

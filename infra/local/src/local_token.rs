@@ -42,14 +42,17 @@ pub(crate) async fn ensure(app: &App, given: Option<String>, data: Option<&Path>
 fn kept(app: &App, data: &Path) -> anyhow::Result<String> {
     let path = data.join(FILE);
     match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
-        Ok(_) => {}
+        Ok(text) if tokens::is_generated(text.trim_end()) => return Ok(text.trim_end().to_owned()),
+        // A part of a token is not one: it would be easier to guess, and nobody has it.
+        Ok(_) => anyhow::bail!("{} holds no token: delete it to get a new one, or give --token", path.display()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
     let text = tokens::generate(&app.random);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let written = file.and_then(|mut file| writeln!(file, "{text}"));
+    // Under another name first: a process that dies in between leaves no half of a token behind.
+    let new = data.join(format!("{FILE}.new"));
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+    let written = file.and_then(|mut file| writeln!(file, "{text}")).and_then(|()| std::fs::rename(&new, &path));
     written.with_context(|| format!("cannot write {}", path.display()))?;
     Ok(text)
 }

@@ -42,9 +42,18 @@ pub struct Token {
     pub hash: String,
 }
 
+/// Before the random part of a token's text.
+const TEXT_PREFIX: &str = "hl_";
+
 /// A new token's text: `hl_` and 32 random bytes.
 pub fn generate(random: &Random) -> String {
-    format!("hl_{}", URL_SAFE_NO_PAD.encode(random.bytes::<32>()))
+    format!("{TEXT_PREFIX}{}", URL_SAFE_NO_PAD.encode(random.bytes::<32>()))
+}
+
+/// Whether `text` is a whole token as [`generate`] makes it.
+pub fn is_generated(text: &str) -> bool {
+    let random = text.strip_prefix(TEXT_PREFIX).map(|encoded| URL_SAFE_NO_PAD.decode(encoded));
+    matches!(random, Some(Ok(bytes)) if bytes.len() == 32)
 }
 
 /// SHA-256 in lowercase hex.

@@ -8,6 +8,9 @@ use hookline::time::Clock;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{path::Path, sync::Arc};
 
+/// The file of the tables.
+pub(super) const FILE: &str = "dynamodb.sqlite3";
+
 /// The tables.
 pub(super) struct DynamoDb(Database);
 
@@ -17,11 +20,11 @@ impl DynamoDb {
         let database = match data {
             None => Database::memory_with_clock(Arc::new(EngineClock(clock.clone()))),
             Some(folder) => {
-                let path = folder.join("dynamodb.sqlite3");
+                let path = folder.join(FILE);
                 Database::new(path.to_str().context("the data folder's path must be UTF-8")?)
             }
         };
-        Ok(Self(database.context("cannot open dynamodb.sqlite3")?))
+        Ok(Self(database.with_context(|| format!("cannot open {FILE}"))?))
     }
 
     /// Answers one operation.

@@ -9,6 +9,7 @@
 //! time repeats exactly.
 
 mod dynamodb;
+mod folder;
 mod scheduler;
 mod sqlite;
 mod sqs;
@@ -19,7 +20,6 @@ mod wire;
 pub use scheduler::DueSchedule;
 pub use sqs::QueueSettings;
 
-use anyhow::Context;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::{
@@ -27,15 +27,10 @@ use aws_smithy_runtime_api::client::{
     orchestrator::{HttpRequest, HttpResponse},
     runtime_components::RuntimeComponents,
 };
+use folder::Folder;
 use hookline::time::Clock;
 use http_body_util::BodyExt;
-use std::{
-    fmt,
-    fs::{File, TryLockError},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 use wire::{Fault, Reply};
 
 /// The region that every name and address is in.
@@ -54,8 +49,8 @@ struct Services {
     dynamodb: dynamodb::DynamoDb,
     sqs: sqs::Sqs,
     scheduler: scheduler::Scheduler,
-    /// Held, never read: the lock ends with the file handle, also when the process is killed.
-    _folder_lock: Option<File>,
+    /// Held, never read: as long as this is, no other process opens the folder.
+    _folder: Option<Folder>,
 }
 
 impl EmbeddedAws {
@@ -63,14 +58,17 @@ impl EmbeddedAws {
     /// memory. Messages that were in flight become visible at once: whoever held them is gone.
     ///
     /// # Errors
-    /// Another process has the folder open, or a file cannot be read or written.
+    /// Another process has the folder open, or a file is damaged, missing, or cannot be written.
     pub fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
-        Ok(Self(Arc::new(Services {
-            _folder_lock: data.map(lock_folder).transpose()?,
-            dynamodb: dynamodb::DynamoDb::open(data, &clock)?,
-            sqs: sqs::Sqs::open(data, clock.clone())?,
-            scheduler: scheduler::Scheduler::open(data, clock)?,
-        })))
+        let mut folder = data.map(Folder::lock).transpose()?;
+        for file in [dynamodb::FILE, sqs::FILE, scheduler::FILE] {
+            folder.as_ref().map_or(Ok(()), |folder| folder.check(file))?;
+        }
+        let dynamodb = dynamodb::DynamoDb::open(data, &clock)?;
+        let sqs = sqs::Sqs::open(data, clock.clone())?;
+        let scheduler = scheduler::Scheduler::open(data, clock)?;
+        folder.as_mut().map_or(Ok(()), Folder::complete)?;
+        Ok(Self(Arc::new(Services { dynamodb, sqs, scheduler, _folder: folder })))
     }
 
     /// The configuration for SDK clients that talk to this AWS. To put something between the two (a fault, a count),
@@ -179,22 +177,5 @@ impl HttpConnector for EmbeddedAws {
 impl HttpClient for EmbeddedAws {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
-    }
-}
-
-/// Makes the folder and locks it: two processes on one folder would each deliver every message.
-fn lock_folder(folder: &Path) -> anyhow::Result<File> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
-    let path = folder.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            anyhow::bail!("the data folder {} is in use by another process", folder.display())
-        }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock the data folder {}", folder.display()))
-        }
     }
 }

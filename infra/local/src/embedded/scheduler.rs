@@ -21,6 +21,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
+/// The file of the schedules.
+pub(super) const FILE: &str = "schedules.sqlite3";
+
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS schedule (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     group_name TEXT NOT NULL,
@@ -102,7 +105,7 @@ struct Target {
 impl Scheduler {
     /// Opens the file in the folder `data`, or a database in memory.
     pub(super) fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
-        let connection = sqlite::open(data, "schedules.sqlite3", SCHEMA)?;
+        let connection = sqlite::open(data, FILE, SCHEMA)?;
         let due = connection
             .prepare("SELECT due_ms, id FROM schedule")?
             .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), 0)))?
