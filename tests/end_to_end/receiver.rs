@@ -68,6 +68,8 @@ pub(crate) enum Answer {
     EndlessBody,
     /// The connection is closed without an answer.
     Drop,
+    /// Another answer, so many milliseconds later.
+    After(u64, Box<Answer>),
 }
 
 impl Answer {
@@ -79,6 +81,11 @@ impl Answer {
     /// A bare response with one header.
     pub(crate) fn with(status: u16, name: &'static str, value: &str) -> Self {
         Self::Reply(status, vec![(name, value.to_owned())], String::new())
+    }
+
+    /// The same answer later.
+    pub(crate) fn after_ms(self, wait_ms: u64) -> Self {
+        Self::After(wait_ms, Box::new(self))
     }
 }
 
@@ -187,7 +194,12 @@ async fn serve(mut stream: TcpStream, script: Arc<Script>, requests: Arc<Request
             before = seen.len();
             seen.push(Arc::clone(&request));
         });
-        match script(before, &request) {
+        let mut answer = script(before, &request);
+        while let Answer::After(wait_ms, later) = answer {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            answer = *later;
+        }
+        match answer {
             Answer::Reply(status, headers, body) => {
                 let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
                 for (name, value) in headers {
@@ -201,7 +213,7 @@ async fn serve(mut stream: TcpStream, script: Arc<Script>, requests: Arc<Request
                 return until_gone(stream).await;
             }
             Answer::EndlessBody => return endless(stream).await,
-            Answer::Drop => return Ok(()),
+            Answer::Drop | Answer::After(..) => return Ok(()),
         }
     }
     Ok(())

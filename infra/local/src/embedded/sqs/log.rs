@@ -7,7 +7,11 @@ use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{path::Path, time::Duration};
 
-/// `visible_ms` is the end of the delay: how long a message in flight stays hidden dies with the process that holds it.
+/// The file of the queues.
+pub(in crate::embedded) const FILE: &str = "queues.sqlite3";
+
+/// `visible_ms` is the end of the delay, or of the wait that a receiver asked for. How long a message that was merely
+/// received stays hidden dies with the process that holds it.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS queue (
     name TEXT PRIMARY KEY,
@@ -55,7 +59,7 @@ pub(super) struct Received {
 impl Log {
     /// Opens the file in the folder `data`, or a database in memory.
     pub(super) fn open(data: Option<&Path>) -> anyhow::Result<Self> {
-        sqlite::open(data, "queues.sqlite3", SCHEMA).map(Self)
+        sqlite::open(data, FILE, SCHEMA).map(Self)
     }
 
     /// All queues.
@@ -138,6 +142,12 @@ impl Log {
         }
         transaction.commit()?;
         Ok(messages)
+    }
+
+    /// Keeps a message hidden until `visible_ms`.
+    pub(super) fn hide(&self, id: i64, visible_ms: i64) -> rusqlite::Result<()> {
+        let mut statement = self.0.prepare_cached("UPDATE message SET visible_ms = ? WHERE id = ?")?;
+        statement.execute([visible_ms, id]).map(|_| ())
     }
 
     /// Moves messages to another queue.

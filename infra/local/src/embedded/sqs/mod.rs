@@ -16,6 +16,7 @@ use super::{
 use anyhow::Context;
 use hookline::time::Clock;
 use index::{Entry, Index, Place};
+pub(super) use log::FILE;
 use log::{Log, Received};
 use serde_json::{Map, Value, json};
 use shapes::{
@@ -173,7 +174,7 @@ impl Sqs {
 
     fn change_visibility(&self, request: &Single<Visibility>) -> Result<String, Fault> {
         let now_ms = self.now_ms();
-        self.lock().queue(&request.queue_url)?.change_visibility(&request.entry, now_ms)?;
+        self.lock().change_visibility(&request.queue_url, &request.entry, now_ms)?;
         Ok("{}".to_owned())
     }
 
@@ -181,8 +182,9 @@ impl Sqs {
         request.check_ids()?;
         let now_ms = self.now_ms();
         let mut state = self.lock();
-        let queue = state.queue(&request.queue_url)?;
-        let outcomes = request.entries.iter().map(|entry| queue.change_visibility(&entry.entry, now_ms)).collect();
+        state.queue(&request.queue_url)?;
+        let change = |entry: &BatchEntry<Visibility>| state.change_visibility(&request.queue_url, &entry.entry, now_ms);
+        let outcomes = request.entries.iter().map(change).collect();
         Ok(batch_answer(request.entries, outcomes))
     }
 
@@ -284,6 +286,24 @@ impl State {
         }
         Ok(found.into_iter().map(|found| found.map(|_| json!({}))).collect())
     }
+
+    /// Hides a message in flight for as long as the request says: what a receiver asks for outlives it.
+    fn change_visibility(&mut self, url: &str, request: &Visibility, now_ms: i64) -> Outcome {
+        let visible_ms = now_ms.saturating_add(request.visibility_ms()?);
+        let queue = find(&mut self.queues, url)?;
+        queue.index.advance(now_ms);
+        let Some(id) = queue.holder(&request.receipt_handle)? else {
+            return Err(invalid("Reason: Message does not exist or is not available for visibility timeout change."));
+        };
+        if queue.index.get(id).is_none_or(|entry| entry.place != Place::InFlight) {
+            return Err(Fault::new(400, "MessageNotInflight", "The message is not in flight.")
+                .with_query_code("AWS.SimpleQueueService.MessageNotInflight"));
+        }
+        self.log.hide(id, visible_ms)?;
+        queue.index.hide(id, visible_ms, now_ms);
+        queue.changed.notify_waiters();
+        Ok(json!({}))
+    }
 }
 
 impl Queue {
@@ -301,21 +321,6 @@ impl Queue {
             Fault::new(404, "ReceiptHandleIsInvalid", format!("The input receipt handle \"{receipt}\" is not valid."))
         })?;
         Ok(self.index.get(id).filter(|entry| entry.receive_count == receive_count).map(|_| id))
-    }
-
-    fn change_visibility(&mut self, request: &Visibility, now_ms: i64) -> Outcome {
-        let visible_ms = now_ms.saturating_add(request.visibility_ms()?);
-        self.index.advance(now_ms);
-        let Some(id) = self.holder(&request.receipt_handle)? else {
-            return Err(invalid("Reason: Message does not exist or is not available for visibility timeout change."));
-        };
-        if self.index.get(id).is_none_or(|entry| entry.place != Place::InFlight) {
-            return Err(Fault::new(400, "MessageNotInflight", "The message is not in flight.")
-                .with_query_code("AWS.SimpleQueueService.MessageNotInflight"));
-        }
-        self.index.hide(id, visible_ms, now_ms);
-        self.changed.notify_waiters();
-        Ok(json!({}))
     }
 
     fn attributes(&self, name: &str) -> Map<String, Value> {
