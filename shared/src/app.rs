@@ -2,6 +2,7 @@
 
 use crate::{config::Config, random::Random, time::Clock};
 use aws_config::{BehaviorVersion, SdkConfig};
+use std::{error::Error, iter};
 
 /// Clients, settings, clock and randomness. Cloned freely: clones share connections.
 #[derive(Clone, Debug)]
@@ -49,4 +50,11 @@ impl App {
             tracing::warn!(%error, "the first call to DynamoDB failed");
         }
     }
+}
+
+/// An SDK error with all its causes, in one line. The SDK's own form of that adds the raw answer, in which an item may be,
+/// and in an item a secret.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |&cause| cause.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,7 +1,7 @@
 //! The two queues and the one-time schedules: where wake-ups and jobs live until they are done.
 
 use crate::{
-    app::App,
+    app::{self, App},
     delivery::{Turn, Wakeup},
     event_type::EventType,
     id::{AccountId, EventId, WebhookId},
@@ -11,10 +11,7 @@ use aws_sdk_scheduler::{
     operation::create_schedule::CreateScheduleError,
     types::{ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, Target},
 };
-use aws_sdk_sqs::{
-    error::{DisplayErrorContext, SdkError},
-    types::SendMessageBatchRequestEntry,
-};
+use aws_sdk_sqs::{error::SdkError, types::SendMessageBatchRequestEntry};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -42,7 +39,7 @@ impl QueueError {
         E: Error + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
     {
-        Self { service, cause: DisplayErrorContext(error).to_string() }
+        Self { service, cause: app::causes(&error) }
     }
 }
 

@@ -2,16 +2,18 @@
 //!
 //! The target is a process of `local`, one for each test, or the deployed stack that `HOOKLINE_URL` and
 //! `HOOKLINE_TOKEN` name (see [`process`]). Every module is named by what it proves; [`api`], [`process`], [`program`],
-//! [`receiver`] and [`signature`] are what the tests share.
+//! [`receiver`], [`seed`] and [`signature`] are what the tests share.
 
 mod api;
 mod process;
 mod program;
 mod receiver;
+mod seed;
 mod signature;
 
 mod api_rules;
 mod attempts_are_recorded;
+mod data_folder;
 mod delivery_on_the_wire;
 mod endpoint_policy;
 mod example_receivers;
@@ -25,6 +27,7 @@ mod local_runner;
 mod managing_webhooks;
 mod manual_retry;
 mod nothing_is_lost;
+mod nothing_secret_is_printed;
 mod openapi;
 mod payload_bytes;
 mod problems;

@@ -11,9 +11,9 @@ pub mod sharded;
 pub mod tokens;
 pub mod webhooks;
 
-use crate::app::App;
+use crate::app::{self, App};
 use aws_sdk_dynamodb::{
-    error::{DisplayErrorContext, SdkError},
+    error::SdkError,
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -39,7 +39,7 @@ pub enum StoreError {
 
 impl<E: Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static> From<SdkError<E, R>> for StoreError {
     fn from(error: SdkError<E, R>) -> Self {
-        Self::DynamoDb(DisplayErrorContext(error).to_string())
+        Self::DynamoDb(app::causes(&error))
     }
 }
 
