@@ -116,6 +116,8 @@ async fn deleting_cancels_what_is_pending() {
     let path_of_delivery = format!("/v1/deliveries/{}", text(&delivery["id"]));
     let cancelled = api.get_when(&path_of_delivery, |delivery| delivery["status"] == "cancelled").await;
     assert_eq!(cancelled["next_attempt_at"], Value::Null, "{cancelled:#}");
+    let event = api.get(&format!("/v1/events/{event}")).await.expect(200);
+    assert_eq!(event["deliveries"], json!([cancelled]), "the event goes on showing what became of it");
     api.get(&path).await.problem(404);
     api.patch(&path, &json!({ "description": "x" })).await.problem(404);
     api.delete(&path).await.problem(404);

@@ -111,7 +111,7 @@ pub(crate) async fn publish_batch(
     let mut events = published.events.into_iter();
     let data = results.into_iter().map(|result| match (result, &mut events) {
         (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
-        (Err(problem), _) => Some(json_raw(problem.to_json().to_string().as_bytes())),
+        (Err(problem), _) => Some(json_raw(problem.to_json().as_bytes())),
     });
     let answer = BatchAnswer { data: data.collect() };
     let answer = serde_json::to_vec(&answer).expect("an answer of JSON texts is JSON");
@@ -231,7 +231,7 @@ pub(crate) struct EventView {
     data: Box<RawValue>,
     #[cfg_attr(test, schema(value_type = Option<Object>))]
     previous_data: Box<RawValue>,
-    /// To the account's webhooks, oldest webhook first.
+    /// To the account's webhooks, oldest webhook first, then to those that were deleted since.
     deliveries: Vec<DeliveryView>,
     /// What to send as `cursor` for the deliveries to further webhooks; `null` where there are none.
     next_cursor: Option<String>,
@@ -263,12 +263,16 @@ pub(crate) async fn read(
     let id: EventId = id.parse().map_err(|_| no_event())?;
     let event = store::get(app, &account, id).await?.ok_or_else(no_event)?;
     let page = webhooks::page(app, &account, after, DELIVERIES_MAX, Order::Oldest).await?;
-    let ids: Vec<_> = page.webhooks.iter().map(|webhook| webhook.id).collect();
+    // The first answer has the deleted ones: what was sent to them, or cancelled, is part of what became of the event.
+    let deleted = if after.is_none() { webhooks::deleted(app, &account, DELIVERIES_MAX).await? } else { vec![] };
+    let ids: Vec<_> = page.webhooks.iter().map(|webhook| webhook.id).chain(deleted.iter().copied()).collect();
     let stored = deliveries::of_event(app, &account, id, &ids).await?;
     let deliveries = page.webhooks.iter().filter_map(|webhook| match stored.get(&webhook.id) {
         Some(delivery) => Some(DeliveryView::new(delivery, Some(webhook))),
         None => DeliveryView::before_claim(&event, webhook),
     });
+    let of_deleted = deleted.iter().filter_map(|webhook| Some(DeliveryView::new(stored.get(webhook)?, None)));
+    let deliveries = deliveries.chain(of_deleted).collect();
     let mut payload = Fields::parse(&event.payload)?;
     let (data, previous_data) = (payload.required("data", keep), payload.required("previous_data", keep));
     Ok(Json(EventView {
@@ -277,7 +281,7 @@ pub(crate) async fn read(
         created_at: id.made_at().to_string(),
         data: data.unwrap_or_default(),
         previous_data: previous_data.unwrap_or_default(),
-        deliveries: deliveries.collect(),
+        deliveries,
         next_cursor: page.next.map(|next| next.to_string()),
     }))
 }

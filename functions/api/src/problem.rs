@@ -120,7 +120,7 @@ impl Problem {
     }
 
     /// The document.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> String {
         let errors = self
             .errors
             .iter()
@@ -132,13 +132,13 @@ impl Problem {
             detail: &self.detail,
             errors: errors.collect(),
         };
-        serde_json::to_value(document).expect("a document of texts is JSON")
+        serde_json::to_string(&document).expect("a document of texts is JSON")
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.to_json().to_string()));
+        let mut response = Response::new(Body::from(self.to_json()));
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

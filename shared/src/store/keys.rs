@@ -4,6 +4,7 @@
 //! | table | partition | sort |
 //! |---|---|---|
 //! | Webhooks | `account` = account | `id` = `wh_…` |
+//! | Webhooks | `account` = account | `id` = `deleted#wh_…` |
 //! | Webhooks | `account` = `#event-types` | `id` = name |
 //! | Webhooks | `account` = `#tokens` | `id` = `tok_…` |
 //! | Webhooks | `account` = `#token#<SHA-256>` | `id` = `token` |
@@ -45,6 +46,14 @@ pub const TOKENS: &str = "#tokens";
 /// A webhook.
 pub fn webhook(account: &AccountId, id: WebhookId) -> Item {
     key(ACCOUNT, account.to_string(), id)
+}
+
+/// What all ids of webhooks that were deleted begin with.
+pub const DELETED: &str = "deleted#";
+
+/// That a webhook was deleted.
+pub fn deleted_webhook(account: &AccountId, id: WebhookId) -> Item {
+    key(ACCOUNT, account.to_string(), format!("{DELETED}{id}"))
 }
 
 /// A custom event type.

@@ -1,11 +1,12 @@
 //! Webhooks in their table.
 
-use super::{Item, StoreError, Written, cut, from_item, keys, names, put_version, text, to_item, version_of};
+use super::{Item, StoreError, Written, cut, from_item, keys, names, number, put_version, text, to_item, version_of};
 use crate::{
     app::App,
     id::{AccountId, WebhookId},
     webhook::Webhook,
 };
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
 /// Tries of a change that another writer was faster with.
 const CHANGE_TRIES: usize = 8;
@@ -66,12 +67,38 @@ pub async fn change<E: From<StoreError>>(
     Err(StoreError::Contended(id.to_string()).into())
 }
 
-/// Deletes a webhook; false where there was none.
+/// Deletes a webhook; false where there was none. That it was there is kept for as long as its deliveries are.
 pub async fn delete(app: &App, account: &AccountId, id: WebhookId) -> Result<bool, StoreError> {
+    if get_item(app, account, id).await?.is_none() {
+        return Ok(false);
+    }
+    let mut deleted = keys::deleted_webhook(account, id);
+    let expires_at = app.clock.now().plus(app.config.retention).unix_seconds();
+    deleted.insert(keys::EXPIRES_AT.to_owned(), number(expires_at));
+    app.dynamodb.put_item().table_name(&app.config.webhooks_table).set_item(Some(deleted)).send().await?;
     let call = app.dynamodb.delete_item().table_name(&app.config.webhooks_table);
     let call = call.return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
     let deleted = call.set_key(Some(keys::webhook(account, id))).send().await?;
     Ok(deleted.attributes.is_some_and(|item| !item.is_empty()))
+}
+
+/// The account's webhooks that were deleted lately: the newest `limit` of them.
+pub async fn deleted(app: &App, account: &AccountId, limit: usize) -> Result<Vec<WebhookId>, StoreError> {
+    let call = query(app, account, keys::DELETED).scan_index_forward(false);
+    let found = call.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await?;
+    let ids = found.items.unwrap_or_default().into_iter().filter_map(|item| {
+        let id = item.get(keys::ID)?.as_s().ok()?;
+        id.strip_prefix(keys::DELETED)?.parse().ok()
+    });
+    Ok(ids.collect())
+}
+
+/// Asks for the account's items whose ids begin with `prefix`, as they are now.
+fn query(app: &App, account: &AccountId, prefix: &str) -> QueryFluentBuilder {
+    let call = app.dynamodb.query().table_name(&app.config.webhooks_table).consistent_read(true);
+    let call = call.key_condition_expression("#account = :account AND begins_with(#id, :prefix)");
+    let call = call.set_expression_attribute_names(Some(names(&[keys::ACCOUNT, keys::ID])));
+    call.expression_attribute_values(":account", text(account)).expression_attribute_values(":prefix", text(prefix))
 }
 
 /// Which way a list goes.
@@ -91,12 +118,8 @@ pub async fn page(
     limit: usize,
     order: Order,
 ) -> Result<WebhookPage, StoreError> {
-    let call = app.dynamodb.query().table_name(&app.config.webhooks_table).consistent_read(true);
-    let call = call.key_condition_expression("#account = :account AND begins_with(#id, :prefix)");
-    let call = call.set_expression_attribute_names(Some(names(&[keys::ACCOUNT, keys::ID])));
-    let call = call.expression_attribute_values(":account", text(account));
-    let call = call.expression_attribute_values(":prefix", text(WebhookId::PREFIX));
-    let call = call.set_exclusive_start_key(after.map(|after| keys::webhook(account, after)));
+    let call = query(app, account, WebhookId::PREFIX)
+        .set_exclusive_start_key(after.map(|after| keys::webhook(account, after)));
     let call = call.limit(i32::try_from(limit + 1).unwrap_or(i32::MAX)).scan_index_forward(order == Order::Oldest);
     let found = call.send().await?;
     let webhooks = found.items.unwrap_or_default().into_iter().map(from_item).collect::<Result<_, _>>()?;
