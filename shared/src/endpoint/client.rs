@@ -6,10 +6,12 @@ use super::{
     excerpt::Excerpt,
     resolver::JudgingResolver,
     retry_after::RetryAfter,
+    transport::Transport,
     url::{EndpointPolicy, EndpointUrl},
 };
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
+use reqwest::Request;
 use std::time::Duration;
 
 /// The most bytes of a body that are read; then the connection is dropped.
@@ -51,7 +53,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct EndpointClient {
     policy: EndpointPolicy,
-    http: reqwest::Client,
+    transport: Transport,
 }
 
 /// What is known of an answer so far: it survives a timeout.
@@ -95,7 +97,19 @@ impl EndpointClient {
             .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
             .build()?;
-        Ok(Self { policy, http })
+        Ok(Self { policy, transport: Transport::Network(http) })
+    }
+
+    /// A client whose requests go to `receive` in this process instead of to the network, once they have passed the same
+    /// guard; names have the addresses that `look_up` says.
+    #[cfg(feature = "simulation")]
+    pub fn in_process(
+        policy: EndpointPolicy,
+        look_up: impl Fn(&str) -> std::io::Result<Vec<std::net::SocketAddr>> + Send + Sync + 'static,
+        receive: super::Receive,
+    ) -> Self {
+        let resolver = JudgingResolver::scripted(policy, look_up);
+        Self { policy, transport: Transport::InProcess { resolver, receive } }
     }
 
     /// One POST, within `timeout` all told: DNS, connect, TLS, headers and body.
@@ -121,8 +135,10 @@ impl EndpointClient {
         if url.literal_address().is_some_and(|ip| !self.policy.allows(ip)) {
             return Err(PostError::ForbiddenAddress);
         }
-        let request = self.http.post(url.as_url().clone()).headers(headers).body(body);
-        let mut response = request.send().await.map_err(|error| PostError::from(&error))?;
+        let mut request = Request::new(Method::POST, url.as_url().clone());
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(body.into());
+        let mut response = self.transport.send(request).await?;
         progress.status = Some(response.status().as_u16());
         progress.retry_after = RetryAfter::from_headers(response.headers());
 

@@ -16,6 +16,7 @@
 //! | `error.rs` | what can go wrong, as stable codes |
 //! | `excerpt.rs` | what is kept of a receiver's answer |
 //! | `retry_after.rs` | `Retry-After` in all its forms |
+//! | `transport.rs` | the network, or a simulation in its place |
 //!
 //! What must not live here: what a delivery is, when it is retried, how it is signed. The caller makes the headers and
 //! the body, and decides what an [`Answer`] means.
@@ -26,8 +27,11 @@ mod error;
 mod excerpt;
 mod resolver;
 mod retry_after;
+mod transport;
 mod url;
 
+#[cfg(feature = "simulation")]
+pub use self::transport::Receive;
 pub use self::{
     client::{Answer, EndpointClient},
     error::{BuildError, PostError},

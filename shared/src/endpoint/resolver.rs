@@ -25,12 +25,12 @@ pub(super) struct JudgingResolver {
 enum Lookup {
     /// The system's resolver.
     System,
-    /// Answers that a test has made up.
-    #[cfg(test)]
+    /// Answers that a test or a simulation has made up.
+    #[cfg(any(test, feature = "simulation"))]
     Scripted(Script),
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 type Script = std::sync::Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 impl JudgingResolver {
@@ -40,7 +40,7 @@ impl JudgingResolver {
     }
 
     /// Judges the answers of `script`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn scripted(
         policy: EndpointPolicy,
         script: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
@@ -54,7 +54,7 @@ impl Lookup {
         match self {
             // Port 0 stands for "none": the connector puts in the URL's own.
             Self::System => Ok(tokio::net::lookup_host((name, 0)).await?.collect()),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Self::Scripted(script) => script(name),
         }
     }
@@ -64,7 +64,7 @@ impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System => f.write_str("System"),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Self::Scripted(_) => f.write_str("Scripted"),
         }
     }

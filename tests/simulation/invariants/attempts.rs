@@ -1,0 +1,150 @@
+//! Attempts: numbered, in order, none twice without an excuse, none early, no more than the schedule has.
+
+use std::time::Duration;
+
+use hookline::delivery::{Attempt, Delivery, DeliveryStatus};
+use hookline::id::DeliveryId;
+use hookline::schedule::RETRY_AFTER_MAX;
+use hookline::time::Timestamp;
+
+use super::{Facts, Violations};
+use crate::faults::Kind;
+use crate::receivers::Post;
+
+pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
+    let posts = facts.posts();
+    for (id, posts) in &posts {
+        let delivery = facts.deliveries.get(id);
+        check_numbers(facts, *id, posts, delivery, violations);
+    }
+    for (id, delivery) in &facts.deliveries {
+        let posts = posts.get(id).map(Vec::as_slice).unwrap_or_default();
+        check_record(*id, delivery, posts, violations);
+        check_schedule(facts, delivery, posts, violations);
+        check_end(facts, delivery, violations);
+    }
+}
+
+fn number(post: &Post) -> u32 {
+    post.header("x-webhook-attempt").parse().unwrap_or(0)
+}
+
+/// Numbers rise by one; one that is missing was no request at all, one that comes twice has an excuse.
+fn check_numbers(
+    facts: &Facts<'_>,
+    id: DeliveryId,
+    posts: &[&Post],
+    delivery: Option<&Delivery>,
+    violations: &mut Violations,
+) {
+    let unsent = |number: u32| {
+        let mut attempts = delivery.into_iter().flat_map(|delivery| delivery.attempts.values());
+        attempts.any(|attempt| attempt.number == number && attempt.status_code.is_none())
+    };
+    let mut before: Option<&Post> = None;
+    for &post in posts {
+        let last = before.map_or(0, number);
+        let this = number(post);
+        violations.unless(this >= last && (last + 1..this).all(unsent), || {
+            format!("{id}: attempt {this} was sent after attempt {last}")
+        });
+        if let Some(before) = before.filter(|before| number(before) == this) {
+            violations.unless(is_excused(facts, id, before, post), || {
+                format!("{id}: attempt {this} was sent twice, by i{} and i{}", before.invocation, post.invocation)
+            });
+        }
+        before = Some(post);
+    }
+}
+
+/// Whether a fault kept the sender of `first` from recording it before `second` was sent: its process ended, or its calls
+/// for that delivery failed.
+fn is_excused(facts: &Facts<'_>, id: DeliveryId, first: &Post, second: &Post) -> bool {
+    let suffix = format!("/{}", id.event);
+    facts.record.faults.iter().any(|fault| {
+        let ends_process =
+            matches!(fault.kind, Kind::CrashBefore | Kind::CrashAfter | Kind::CrashAfterPost | Kind::Hang);
+        let is_of_delivery = fault.subject.starts_with("deliveries/")
+            && fault.subject.ends_with(&suffix)
+            && fault.subject.contains(&id.webhook.to_string());
+        fault.invocation == Some(first.invocation)
+            && (first.at_ms..=second.at_ms).contains(&fault.at_ms)
+            && (ends_process || is_of_delivery)
+    })
+}
+
+/// What is recorded is what happened.
+fn check_record(id: DeliveryId, delivery: &Delivery, posts: &[&Post], violations: &mut Violations) {
+    for attempt in delivery.attempts.values() {
+        let reached = posts.iter().any(|post| number(post) == attempt.number && post.status == attempt.status_code);
+        violations.unless(attempt.status_code.is_none() || reached, || {
+            format!("{id}: attempt {} is recorded and was never sent", attempt.number)
+        });
+    }
+    let taken = posts.iter().any(|post| post.is_taken());
+    violations.unless(delivery.status != DeliveryStatus::Delivered || taken, || {
+        format!("{id}: is delivered, and its receiver took nothing")
+    });
+}
+
+/// The attempts of a delivery that a run of the schedule made: round, step, attempt.
+fn scheduled(delivery: &Delivery) -> impl Iterator<Item = (i64, u32, &Attempt)> {
+    delivery.attempts.iter().filter_map(|(turn, attempt)| {
+        let (round, step) = turn.split_once('.')?;
+        Some((round.parse().ok()?, step.parse().ok()?, attempt))
+    })
+}
+
+/// Each attempt of a run of the schedule comes when the schedule says, or later.
+fn check_schedule(facts: &Facts<'_>, delivery: &Delivery, posts: &[&Post], violations: &mut Violations) {
+    for (round, step, attempt) in scheduled(delivery) {
+        let Some((_, _, before)) = scheduled(delivery).find(|(r, s, _)| (*r, *s) == (round, step - 1)) else {
+            continue;
+        };
+        // The last one of that number is the one that was recorded.
+        let post = posts.iter().rfind(|post| number(post) == before.number && post.status.is_some());
+        let asked = post.and_then(|post| post.retry_after_s).unwrap_or(0);
+        let asked = Duration::from_secs(asked).min(RETRY_AFTER_MAX);
+        let ended = before.started_at.plus(Duration::from_millis(before.duration_ms));
+        let due = facts.plan.retry_schedule.next(step - 1, ended, Some(asked), 0.0).expect("a step of the schedule");
+        let started = attempt.started_at.plus(facts.skew());
+        violations.unless(started >= due, || {
+            format!("{}: attempt {} began {started}, due {due}", delivery.delivery, attempt.number)
+        });
+        check_is_on_time(facts, delivery, attempt, (before, due), violations);
+    }
+}
+
+/// Where nothing goes wrong, an attempt is not late either: jitter adds a tenth.
+fn check_is_on_time(
+    facts: &Facts<'_>,
+    delivery: &Delivery,
+    attempt: &Attempt,
+    (before, due): (&Attempt, Timestamp),
+    violations: &mut Violations,
+) {
+    let mut states = facts.states(delivery.delivery.webhook, 0, facts.end_ms).into_iter().flatten();
+    if !facts.plan.is_faultless() || states.any(|webhook| webhook.rate_limit.is_some()) {
+        return;
+    }
+    let wait = due.since(before.started_at);
+    let latest = due.plus(wait / 10 + Duration::from_secs(8));
+    violations.unless(attempt.started_at <= latest, || {
+        format!("{}: attempt {} began {}, due {due}", delivery.delivery, attempt.number, attempt.started_at)
+    });
+}
+
+/// What failed has had all its attempts, or was told that the receiver is gone.
+fn check_end(facts: &Facts<'_>, delivery: &Delivery, violations: &mut Violations) {
+    let steps = facts.plan.retry_schedule.steps();
+    violations.unless(scheduled(delivery).all(|(_, step, _)| (1..=steps).contains(&step)), || {
+        format!("{}: has attempts beyond the schedule", delivery.delivery)
+    });
+    let is_test = facts.events.get(&delivery.delivery.event).is_some_and(|event| event.test);
+    if delivery.status == DeliveryStatus::Failed && !is_test {
+        let gone = delivery.attempts.values().any(|attempt| attempt.status_code == Some(410));
+        violations.unless(gone || delivery.step == steps, || {
+            format!("{}: failed after {} of {steps} attempts", delivery.delivery, delivery.step)
+        });
+    }
+}

@@ -1,0 +1,28 @@
+//! Disablings by failure: each is told once to the account's other webhooks.
+
+use hookline::event_type;
+use hookline::webhook::DisabledReason;
+
+use super::{Facts, Violations};
+
+pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
+    let told: Vec<String> = facts
+        .events
+        .values()
+        .filter(|event| event.event_type == event_type::WEBHOOK_DISABLED)
+        .filter_map(|event| Some(event.payload()["data"]["object"]["id"].as_str()?.to_owned()))
+        .collect();
+    for (id, writes) in &facts.record.webhooks {
+        let states = writes.iter().filter_map(|write| write.webhook.as_ref());
+        let mut generation = 0;
+        let mut by_failure = 0;
+        for state in states {
+            if state.generation > generation && state.disabled_reason != Some(DisabledReason::Manual) {
+                by_failure += 1;
+            }
+            generation = state.generation;
+        }
+        let told = told.iter().filter(|told| **told == id.to_string()).count();
+        violations.unless(told == by_failure, || format!("{id}: was disabled {by_failure} times and told of {told}"));
+    }
+}

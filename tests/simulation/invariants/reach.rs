@@ -1,0 +1,94 @@
+//! Nothing is lost: a published event reaches every webhook that was enabled and subscribed, or ends as the contract says.
+
+use hookline::delivery::DeliveryStatus;
+use hookline::id::{DeliveryId, EventId, WebhookId};
+use hookline::webhook::Webhook;
+
+use super::{Facts, Violations};
+
+/// An event that must reach its webhooks.
+struct Owed<'a> {
+    event: EventId,
+    event_type: &'a str,
+    account: &'a str,
+    /// A webhook that was enabled and subscribed throughout this time gets it.
+    from_ms: i64,
+    to_ms: i64,
+}
+
+pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
+    for published in &facts.record.ledger.published {
+        let owed = Owed {
+            event: published.id,
+            event_type: &published.event_type,
+            account: published.account.as_str(),
+            // What is answered again may have been published at the key's first use.
+            from_ms: published.key.as_ref().map_or(published.began_ms, |(_, first_ms)| *first_ms),
+            to_ms: published.answered_ms,
+        };
+        check_owed(facts, &owed, violations);
+    }
+    // Events of producers in AWS and of Hookline's own: the queue was given them, and nobody was answered.
+    for (id, event) in facts.events.iter().filter(|(_, event)| event.is_from_queue()) {
+        let from_ms = id.made_at().minus(facts.skew()).unix_ms();
+        let account = event.account.as_str();
+        let owed = Owed { event: *id, event_type: &event.event_type, account, from_ms, to_ms: facts.end_ms };
+        check_owed(facts, &owed, violations);
+    }
+    for delivery in facts.deliveries.values() {
+        let webhook = facts.webhook(delivery.delivery.webhook);
+        violations.unless(delivery.shown_status(webhook) != DeliveryStatus::Pending, || {
+            format!("{} is pending and nothing is left to wake it", delivery.delivery)
+        });
+    }
+}
+
+fn check_owed(facts: &Facts<'_>, owed: &Owed<'_>, violations: &mut Violations) {
+    for (&id, writes) in &facts.record.webhooks {
+        let account = writes.iter().find_map(|write| Some(write.webhook.as_ref()?.account.as_str()));
+        if account != Some(owed.account) {
+            continue;
+        }
+        let states = facts.states(id, owed.from_ms, owed.to_ms);
+        if states.iter().all(|state| state.is_some_and(|webhook| is_due(webhook, owed))) {
+            check_delivery(facts, owed, id, violations);
+        }
+    }
+}
+
+fn is_due(webhook: &Webhook, owed: &Owed<'_>) -> bool {
+    webhook.is_enabled() && owed.event_type.parse().is_ok_and(|event_type| webhook.subscribes_to(&event_type))
+}
+
+fn check_delivery(facts: &Facts<'_>, owed: &Owed<'_>, webhook: WebhookId, violations: &mut Violations) {
+    let id = DeliveryId { event: owed.event, webhook };
+    let later = facts.states(webhook, owed.from_ms, facts.end_ms);
+    if later.iter().any(Option::is_none) {
+        return; // It was deleted.
+    }
+    let Some(delivery) = facts.deliveries.get(&id) else {
+        violations.0.push(format!("{id}: never began, though the webhook was enabled and subscribed"));
+        return;
+    };
+    let generations = later.iter().flatten().map(|webhook| webhook.generation);
+    let was_disabled = generations.clone().min() != generations.max();
+    let status = delivery.shown_status(facts.webhook(webhook));
+    let must_be_delivered = !was_disabled || is_recovered(facts, owed, webhook);
+    violations.unless(!must_be_delivered || status == DeliveryStatus::Delivered, || {
+        format!("{id}: is {status:?} and must be delivered (disabled meanwhile: {was_disabled})")
+    });
+}
+
+/// Whether a recovery was promised after the last disabling that covers the event.
+fn is_recovered(facts: &Facts<'_>, owed: &Owed<'_>, webhook: WebhookId) -> bool {
+    let mut recoveries = facts.record.ledger.recoveries.iter().filter(|recovery| recovery.webhook == webhook);
+    recoveries.any(|recovery| {
+        let made_ms = owed.event.made_at().unix_ms();
+        let until_ms = recovery.until_ms - facts.plan.skew_ms;
+        let since = facts.states(webhook, recovery.began_ms, facts.end_ms);
+        let generations = since.iter().flatten().map(|webhook| webhook.generation);
+        let stayed = since.iter().flatten().all(|webhook| is_due(webhook, owed));
+        let covers = (recovery.since_ms..until_ms).contains(&made_ms) && owed.to_ms.min(made_ms) <= recovery.began_ms;
+        covers && stayed && generations.clone().min() == generations.max()
+    })
+}

@@ -1,0 +1,89 @@
+//! Requests as receivers got them: the published bytes, signed by the secrets of that time, for a webhook that was enabled,
+//! of the event's own account. And what users were answered.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hookline::signature;
+use hookline::time::Timestamp;
+use hookline::webhook::Webhook;
+
+use super::{Facts, Violations, host_of};
+use crate::receivers::Post;
+
+pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
+    for post in &facts.record.posts {
+        check_payload(facts, post, violations);
+        check_webhook(facts, post, violations);
+        check_signatures(facts, post, violations);
+    }
+    check_answers(facts, violations);
+}
+
+fn check_payload(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
+    let id = post.header("webhook-id");
+    let event = id.parse().ok().and_then(|id| facts.events.get(&id));
+    violations.unless(event.is_some_and(|event| event.payload == STANDARD.encode(&post.body)), || {
+        format!("{id}: {} got other bytes than are stored", post.host)
+    });
+    let account = event.map(|event| event.account.as_str()).unwrap_or_default();
+    violations
+        .unless(post.host.contains(&format!(".{account}.")), || format!("{id}: of {account} reached {}", post.host));
+}
+
+/// The webhook was enabled, and at that URL, at some time since the sender began.
+fn check_webhook(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
+    let id = post.header("webhook-id");
+    let is_test = id.parse().ok().and_then(|id| facts.events.get(&id)).is_some_and(|event| event.test);
+    let sent_to = |webhook: &&Webhook| (webhook.is_enabled() || is_test) && host_of(webhook) == post.host;
+    violations.unless(facts.states_for(post).iter().any(sent_to), || {
+        format!("{id}: was sent to {}, which was disabled, deleted or elsewhere", post.host)
+    });
+}
+
+fn check_signatures(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
+    let id = post.header("webhook-id");
+    let timestamp_s: i64 = post.header("webhook-timestamp").parse().unwrap_or(0);
+    let off_ms = (timestamp_s * 1000 - post.at_ms).abs();
+    violations.unless(off_ms <= 1_100 + facts.plan.skew_ms, || format!("{id}: is stamped {off_ms} ms off"));
+    let states = facts.states_for(post);
+    let guide = states
+        .iter()
+        .any(|webhook| signature::guide(&webhook.secret, &post.body) == post.header("x-webhook-signature"));
+    violations.unless(guide, || format!("{id}: {} got no signature by its secret", post.host));
+    // The stamp is in whole seconds: in the second in which an overlap ends, both ways are right.
+    let moments = [timestamp_s * 1000, timestamp_s * 1000 + 999].map(Timestamp::from_unix_ms);
+    let standard = states.iter().any(|webhook| {
+        moments.iter().any(|now| {
+            let secrets = webhook.signing_secrets(*now);
+            signature::standard(secrets, id, timestamp_s, &post.body) == post.header("webhook-signature")
+        })
+    });
+    violations.unless(standard, || format!("{id}: {} got other signatures than by its secrets", post.host));
+}
+
+/// A published event is stored as it was answered; a key stands for one event while it is kept, and for another after.
+fn check_answers(facts: &Facts<'_>, violations: &mut Violations) {
+    let mut by_key: BTreeMap<&str, Vec<(i64, &crate::users::Published)>> = BTreeMap::new();
+    for published in &facts.record.ledger.published {
+        let stored = facts.events.get(&published.id);
+        violations.unless(stored.is_some_and(|event| event.payload == STANDARD.encode(&published.payload)), || {
+            format!("{}: was answered and is not stored so", published.id)
+        });
+        if let Some((key, first_ms)) = &published.key {
+            by_key.entry(key).or_default().push((*first_ms, published));
+        }
+    }
+    for (key, uses) in by_key {
+        for pair in uses.windows(2) {
+            let [(first_ms, first), (second_ms, second)] = pair else { continue };
+            violations.unless((first_ms == second_ms) == (first.payload == second.payload), || {
+                format!("{key}: {} and {} by uses at {first_ms} and {second_ms}", first.id, second.id)
+            });
+            violations.unless(second.replayed == (first_ms == second_ms), || {
+                format!("{key}: the answer for {} says replayed: {}", second.id, second.replayed)
+            });
+        }
+    }
+}

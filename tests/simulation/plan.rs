@@ -1,0 +1,60 @@
+//! What one seed is about: drawn once at its beginning. Seeds are kept small, so that many of them can be run, and differ in
+//! what they stress, so that rare meetings of two faults are not drowned by others.
+
+use std::time::Duration;
+
+use hookline::schedule::RetrySchedule;
+
+use crate::dice::Dice;
+
+/// The settings of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Compressed, but with both of the ways in which a wake-up waits: as a delayed message and as a schedule.
+    pub(crate) retry_schedule: RetrySchedule,
+    /// How long events and deliveries are kept.
+    pub(crate) retention: Duration,
+    /// Calls of AWS that go wrong, in a thousand.
+    pub(crate) call_faults: u32,
+    /// Messages and schedules that come late, twice or in another order, in a thousand.
+    pub(crate) message_faults: u32,
+    /// How far a process's clock is off, at most, either way.
+    pub(crate) skew_ms: i64,
+    /// How long a received message stays hidden.
+    pub(crate) visibility_s: i64,
+    /// Receivers that fail for a while, in a thousand of their spells.
+    pub(crate) bad_spells: u32,
+    /// Webhooks that the first account begins with.
+    pub(crate) webhooks: i64,
+    /// What users do, in all.
+    pub(crate) actions: i64,
+    /// The longest time between two things that users do.
+    pub(crate) pause_max_ms: i64,
+}
+
+impl Plan {
+    pub(crate) fn draw(dice: &Dice) -> Self {
+        // A seed in eight has no faults at all: what is promised without an excuse is checked there.
+        let faultless = dice.permille(125);
+        let wide = dice.permille(100);
+        let schedule = *dice.pick(&["0s,1m,20m", "0s,30s,1m", "0s,2m,16m,1m", "5s,16m"]);
+        let unless_faultless = |value: u32| if faultless { 0 } else { value };
+        Self {
+            retry_schedule: schedule.parse().expect("a schedule"),
+            retention: Duration::from_secs(*dice.pick(&[72, 30 * 24]) * 60 * 60),
+            call_faults: unless_faultless(*dice.pick(&[0, 10, 30, 80, 150])),
+            message_faults: unless_faultless(*dice.pick(&[0, 30, 100, 250])),
+            skew_ms: if faultless { 0 } else { *dice.pick(&[0, 500, 2000]) },
+            visibility_s: if faultless { 180 } else { *dice.pick(&[180, 180, 30]) },
+            bad_spells: *dice.pick(&[0, 200, 500, 900]),
+            webhooks: if wide { dice.between(11, 23) } else { dice.between(1, 3) },
+            actions: if wide { dice.between(3, 6) } else { dice.between(6, 16) },
+            pause_max_ms: *dice.pick(&[2_000, 60_000, 900_000, 3_600_000]),
+        }
+    }
+
+    /// Whether nothing goes wrong but receivers.
+    pub(crate) fn is_faultless(&self) -> bool {
+        self.call_faults == 0 && self.message_faults == 0 && self.skew_ms == 0
+    }
+}
