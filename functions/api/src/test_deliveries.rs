@@ -37,7 +37,6 @@ use std::{sync::Arc, time::Duration};
     responses(
         (status = 202, description = "The delivery.", body = DeliveryView),
         (status = 404, description = ""),
-        (status = 409, description = ""),
     ),
 ))]
 pub(crate) async fn create(
@@ -66,9 +65,9 @@ pub(crate) async fn create(
     let wakeup = Wakeup { turn: Turn::Test, ..Wakeup::first(&webhook, event.id) };
     let delivery = Delivery::untouched(&wakeup, event.event_type.clone());
     events::put(app, &event).await?;
-    if deliveries::put(app, &Versioned::NONE, delivery.clone()).await?.is_err() {
-        return Err(Problem::conflict("Try again."));
-    }
+    // Before the delivery is stored, so that it is never one that shows as pending and that nothing wakes.
     queue::send_wakeups(app, &[wakeup], Duration::ZERO).await?;
+    // Where that is refused, the wake-up came first: the delivery is stored, and further on its way.
+    let _ = deliveries::put(app, &Versioned::NONE, delivery.clone()).await?;
     Ok((StatusCode::ACCEPTED, Json(DeliveryView::new(&delivery, Some(&webhook)))))
 }
