@@ -224,7 +224,7 @@ impl Users {
         });
         if let Some(answer) = &answer {
             assert!(
-                matches!(answer.status, 200..=299 | 404 | 409 | 500),
+                matches!(answer.status, 200..=299 | 404 | 409 | 429 | 500),
                 "{method} {path}: {} {}",
                 answer.status,
                 String::from_utf8_lossy(&answer.body)
