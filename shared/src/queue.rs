@@ -181,7 +181,7 @@ async fn schedule(app: &App, wakeup: &Wakeup, due: Timestamp) -> Result<(), Queu
 
 /// A name of at most 64 characters for the one schedule of this attempt: the delivery without its prefix (52), the round in
 /// base 36 (at most 9) and the step.
-fn schedule_name(wakeup: &Wakeup) -> String {
+pub fn schedule_name(wakeup: &Wakeup) -> String {
     let delivery = wakeup.delivery.to_string();
     let delivery = delivery.trim_start_matches(crate::id::DeliveryId::PREFIX);
     match &wakeup.turn {

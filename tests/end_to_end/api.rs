@@ -1,5 +1,6 @@
 //! A small client of the HTTP API: it sends what it is told to, and hands back what came.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -44,7 +45,7 @@ pub(crate) struct Registered {
 impl Api {
     pub(crate) fn new(base: &str, token: Option<&str>, account: Option<&str>) -> Self {
         let [token, account] = [token, account].map(|value| value.map(str::to_owned));
-        Self { client: client(), base: base.to_owned(), token, account, idempotency_key: None }
+        Self { client: client(base), base: base.to_owned(), token, account, idempotency_key: None }
     }
 
     /// The same client with another token, or with none.
@@ -259,7 +260,7 @@ pub(crate) fn number(value: &Value) -> i64 {
 
 /// Posts a body to any URL, as a sender of deliveries would; gives the status.
 pub(crate) async fn post_to(url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> u16 {
-    let mut request = client().post(url).body(body);
+    let mut request = client(url).post(url).body(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -267,8 +268,13 @@ pub(crate) async fn post_to(url: &str, headers: &[(&str, &str)], body: Vec<u8>) 
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test is a client of the API, not the product's sender of deliveries")]
-fn client() -> Client {
-    Client::builder()
+fn client(base: &str) -> Client {
+    let url = reqwest::Url::parse(base).unwrap_or_else(|error| panic!("{base}: {error}"));
+    let host = url.host_str().unwrap_or_default();
+    // Every name below `localhost` is this machine (RFC 6761), though not every resolver knows.
+    let address = (Ipv4Addr::LOCALHOST, url.port_or_known_default().unwrap_or_default()).into();
+    let resolved = if host.ends_with(".localhost") { Client::builder().resolve(host, address) } else { Client::builder() };
+    resolved
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_mins(1))

@@ -1,0 +1,239 @@
+"""What a deployed stack does, from the first token to the last dead letter, with every step asserted.
+
+Started by `run` against the emulator, with AWS's usual environment variables set. Arguments: the operator's command,
+which is `operate` with its stack.
+"""
+
+import datetime
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+
+OPERATE = sys.argv[1:]
+STACK = OPERATE[OPERATE.index("--stack") + 1]
+ACCOUNT = f"acme-{os.urandom(4).hex()}"
+# Generous, since it is only reached by a failure.
+DEADLINE_S = 90
+
+aws = {name: boto3.client(name) for name in
+       ["cloudformation", "dynamodb", "events", "iam", "lambda", "logs", "scheduler", "sqs"]}
+
+
+def outputs():
+    stack = aws["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def wait_for(what, look):
+    """What `look` gives as soon as it is something."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise SystemExit(f"did not come: {what}")
+
+
+def step(title):
+    print(f"-- {title}", flush=True)
+
+
+def operate(*arguments):
+    done = subprocess.run([*OPERATE, *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"operate {arguments}: {done.stderr}")
+    return done.stdout.strip()
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """A receiver that keeps each request, and answers those of `/later` with 503 until it is told otherwise."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.requests, self.ready = [], False
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+    def of(self, event):
+        return [request for request in self.requests if request["headers"]["webhook-id"] == event]
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests.append({"path": self.path, "headers": self.headers, "body": body})
+        fails = self.path == "/later" and not self.server.ready
+        self.send_response(503 if fails else 200)
+        if fails:
+            # Further away than a message can be delayed: the attempt is placed on the scheduler.
+            self.send_header("Retry-After", "1000")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Api:
+    """The deployed API. The emulator finds it by the host name, which not every resolver leads to this machine."""
+
+    def __init__(self, url, token):
+        self.host, self.token = url.split("//")[1], token
+        self.base = f"http://127.0.0.1:{self.host.rsplit(':', 1)[1]}"
+
+    def call(self, method, path, body=None, account=ACCOUNT):
+        headers = {"Host": self.host, "Authorization": f"Bearer {self.token}", "Hookline-Account": account,
+                   "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, method=method, data=data, headers=headers)
+        try:
+            return json.load(urllib.request.urlopen(request))
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()}")
+
+    def publish(self, name):
+        event = {"type": "resource.created", "data": {"object": {"id": name}}}
+        return self.call("POST", "/v1/events", event)["id"]
+
+    def delivery(self, event):
+        deliveries = self.call("GET", f"/v1/events/{event}")["deliveries"]
+        assert len(deliveries) == 1, deliveries
+        return self.call("GET", f"/v1/deliveries/{deliveries[0]['id']}")
+
+    def delivered(self, event):
+        def look():
+            delivery = self.delivery(event)
+            return delivery if delivery["status"] == "delivered" else None
+        return wait_for(f"{event} is delivered", look)
+
+
+def count(queue):
+    attributes = ["ApproximateNumberOfMessages"]
+    found = aws["sqs"].get_queue_attributes(QueueUrl=queue, AttributeNames=attributes)
+    return int(found["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def queue_url(arn):
+    return aws["sqs"].get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+
+
+def delivery_through_the_stack(api, receiver):
+    step("an event arrives, signed")
+    webhook = api.call("POST", "/v1/webhooks", {"url": receiver.url("/in"), "events": ["resource.*"]})
+    event = api.publish("first")
+    request = wait_for("the first delivery", lambda: receiver.of(event))[0]
+    signature = hmac.new(webhook["secret"].encode(), request["body"], hashlib.sha256).hexdigest()
+    assert request["headers"]["X-Webhook-Signature"] == signature, request["headers"]
+    delivery = api.delivered(event)
+    assert [attempt["status_code"] for attempt in delivery["attempts"]] == [200], delivery
+    return webhook, event
+
+
+def retry_by_a_schedule(api, receiver, names):
+    step("a failing receiver is tried again by a one-time schedule")
+    group = names["ScheduleGroupName"]
+    account = f"{ACCOUNT}-later"
+    webhook = {"url": receiver.url("/later"), "events": ["*"]}
+    api.call("POST", "/v1/webhooks", webhook, account)
+    event = api.call("POST", "/v1/events", {"type": "user.created", "data": {"object": {}}}, account)["id"]
+    wait_for("the first attempt", lambda: receiver.of(event))
+    schedules = wait_for("a schedule", lambda: aws["scheduler"].list_schedules(GroupName=group)["Schedules"])
+    assert len(schedules) == 1, schedules
+    schedule = aws["scheduler"].get_schedule(GroupName=group, Name=schedules[0]["Name"])
+    due = datetime.datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)")
+    wait_s = (due - datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)).total_seconds()
+    assert 1000 - DEADLINE_S < wait_s <= 1001, schedule
+    assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-retry"), schedule
+    assert schedule["ActionAfterCompletion"] == "DELETE", schedule
+    delivery = json.loads(schedule["Target"]["Input"])["delivery"]
+    history = json.loads(operate("history", "--account", account, delivery))
+    assert history["status"] == "pending" and history["schedule"]["name"] == schedule["Name"], history
+    # An operator may bring it forward, and so is the wait of a quarter of an hour cut short.
+    receiver.ready = True
+    due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
+    kept = ["Name", "GroupName", "FlexibleTimeWindow", "ActionAfterCompletion", "Target", "ScheduleExpressionTimezone"]
+    aws["scheduler"].update_schedule(ScheduleExpression=due.strftime("at(%Y-%m-%dT%H:%M:%S)"),
+                                     **{name: schedule[name] for name in kept})
+    attempts = wait_for("the second attempt", lambda: receiver.of(event)[1:])
+    assert attempts[0]["headers"]["X-Webhook-Attempt"] == "2", attempts[0]["headers"]
+    wait_for("the schedule deletes itself", lambda: not aws["scheduler"].list_schedules(GroupName=group)["Schedules"])
+    history = json.loads(operate("history", "--account", account, delivery))
+    assert history["status"] == "delivered" and history["schedule"] is None, history
+
+
+def poison(api, receiver, names):
+    step("a message that panics fails alone, ends as a dead letter, and is redriven once its cause is mended")
+    queue, dead_letters = names["DeliveriesQueueUrl"], queue_url(names["DeliveriesDeadLettersArn"])
+    # Ten receipts are then a matter of seconds.
+    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    wakeups = []
+    events = [api.publish("poison"), api.publish("beside it")]
+    for event in events:
+        delivery = api.delivered(event)
+        wakeups.append(json.dumps({"account": ACCOUNT, "delivery": delivery["id"], "generation": 0,
+                                   "turn": {"manual": {"nonce": f"again-{event}"}}}))
+    # What no write of Hookline's makes: a count of attempts that no further one fits in.
+    item = stored(names, events[0])
+    broken = {**item, "made": {"N": str(2**32 - 1)}, "version": bumped(item)}
+    aws["dynamodb"].put_item(TableName=names["DeliveriesTableName"], Item=broken)
+    entries = [{"Id": str(index), "MessageBody": body, "MessageGroupId": "poison"} for index, body in enumerate(wakeups)]
+    sent = aws["sqs"].send_message_batch(QueueUrl=queue, Entries=entries)
+    assert len(sent["Successful"]) == 2, sent
+    wait_for("the healthy message's attempt", lambda: receiver.of(events[1])[1:])
+    wait_for("a dead letter", lambda: count(dead_letters) == 1)
+    assert len(receiver.of(events[0])) == 1, "the poison was sent"
+    assert operate("redrive", "deliveries", "--dry-run") == wakeups[0]
+
+    broken = stored(names, events[0])
+    aws["dynamodb"].put_item(TableName=names["DeliveriesTableName"],
+                             Item={**broken, "made": {"N": "1"}, "version": bumped(broken)})
+    operate("redrive", "deliveries")
+    wait_for("the redriven attempt", lambda: receiver.of(events[0])[1:])
+    assert count(dead_letters) == 0
+    attempts = wait_for("its record", lambda: api.delivery(events[0])["attempts"][1:])
+    assert attempts[0]["status_code"] == 200, attempts
+
+
+def stored(names, event):
+    items = aws["dynamodb"].scan(TableName=names["DeliveriesTableName"])["Items"]
+    return next(item for item in items if item["id"]["S"] == event)
+
+
+def bumped(item):
+    return {"N": str(int(item["version"]["N"]) + 1)}
+
+
+def producers_event(receiver, names):
+    step("an event that a producer inside AWS puts on the queue arrives")
+    body = {"account": ACCOUNT, "type": "resource.updated", "data": {"object": {"id": "by-queue"}}}
+    aws["sqs"].send_message(QueueUrl=names["EventsQueueUrl"], MessageBody=json.dumps(body))
+    wait_for("the producer's event", lambda: [request for request in receiver.requests if b"by-queue" in request["body"]])
+
+
+def main():
+    names = outputs()
+    step("the first platform token")
+    token = operate("token", "--description", "the emulator's check")
+    api, receiver = Api(names["ApiUrl"], token), Receiver()
+    delivery_through_the_stack(api, receiver)
+    producers_event(receiver, names)
+    retry_by_a_schedule(api, receiver, names)
+    poison(api, receiver, names)
+    print(token, file=open("token", "w"))
+    print(names["ApiUrl"], file=open("url", "w"))
+
+
+main()

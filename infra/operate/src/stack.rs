@@ -1,0 +1,20 @@
+//! Finding a deployed stack.
+
+use anyhow::{Context, anyhow};
+use aws_config::BehaviorVersion;
+use aws_sdk_lambda::error::DisplayErrorContext;
+use hookline::{app::App, config::Config, random::Random, time::Clock};
+
+/// An app with the settings that the stack's functions have.
+pub(crate) async fn find(stack: &str) -> anyhow::Result<App> {
+    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    // As template.yaml names it.
+    let function = format!("{stack}-api");
+    let call = aws_sdk_lambda::Client::new(&aws).get_function_configuration().function_name(&function);
+    let found = call.send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)));
+    let found = found.with_context(|| format!("the function {function} cannot be read"))?;
+    let settings = found.environment.and_then(|environment| environment.variables).unwrap_or_default();
+    let config = Config::read(|name| settings.get(name).cloned());
+    let config = config.with_context(|| format!("the settings of {function} are not Hookline's"))?;
+    Ok(App::new(&aws, config, Clock::system(), Random::system()))
+}
