@@ -259,6 +259,11 @@ impl Delivery {
         }
     }
 
+    /// The number of the attempt that comes next.
+    pub fn next_number(&self) -> u32 {
+        self.made + 1
+    }
+
     /// The delivery, taken by `claim` for the attempt that `wakeup` asks for at `now`.
     pub fn claimed(mut self, wakeup: &Wakeup, claim: Claim, now: Timestamp) -> Result<Self, Refusal> {
         self.admit(wakeup, now)?;

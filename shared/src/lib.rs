@@ -10,7 +10,8 @@
 //! | [`store`] | the tables | DynamoDB |
 //! | [`queue`] | wake-ups and jobs | SQS, EventBridge Scheduler |
 //! | [`publishing`] | from an event to its wake-ups | through the two above |
-//! | [`app`], [`config`], [`log`] | what every handler works with | starting up |
+//! | [`app`], [`config`] | what every handler works with | starting up |
+//! | [`log`], [`metrics`] | what is told of it all | standard error |
 
 pub mod app;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod event_type;
 pub mod id;
 pub mod input;
 pub mod log;
+pub mod metrics;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod publishing;

@@ -1,19 +1,61 @@
-//! Logs: one JSON object a line, on standard error locally and where Lambda collects it in AWS. Ids are fields; secrets,
-//! tokens and bodies are never logged.
+//! Logs: one JSON object a line, on standard error locally and where Lambda collects it in AWS. Every field is at the top
+//! level, those of the spans around it included; ids are fields; secrets, tokens and bodies are never logged.
+//!
+//! In Lambda a line that has metrics in it is also their document in CloudWatch's embedded metric format, so that they cost
+//! no line of their own ([`crate::metrics`]).
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+use crate::{delivery::Wakeup, metrics, time::Clock};
+use serde_json::json;
+use std::fmt;
+use tracing::{
+    Event, Level, Metadata, Span, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer,
+    field::RecordFields,
+    filter::{FilterExt, LevelFilter, Targets, filter_fn},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+/// Where the runtime makes the span with the request's id; nothing else is logged there.
+const REQUEST_SPAN: &str = "lambda_runtime::layers::trace";
 
 /// The crates whose lines are written at every level.
 const OURS: [&str; 6] = ["hookline", "api", "publish", "deliver", "retry", "local"];
 
-/// Writes logs as JSON from here on; `level` is a filter such as `info` or `warn,hookline=debug`.
+/// Writes logs as JSON to standard error from here on; `level` is a filter such as `info` or `warn,hookline=debug`.
 pub fn init(level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true);
-    let lines = lines.with_span_list(false).with_writer(std::io::stderr).with_filter(filter);
     // A second call, as tests make it, keeps the first one's settings.
-    let _ = tracing_subscriber::registry().with(lines).with(filter_fn(is_safe)).try_init();
+    let _ = subscriber(filter(level), None, std::io::stderr).try_init();
+}
+
+/// Writes logs as the function's `LOG_LEVEL` (`info`) says, and metrics whatever it says.
+pub fn init_lambda() {
+    let filter = filter(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
+    let filter = filter.with_target(metrics::TARGET, Level::INFO).with_target(REQUEST_SPAN, Level::INFO);
+    let function_name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let _ = subscriber(filter, Some(function_name), std::io::stderr).try_init();
+}
+
+/// What [`init`] and [`init_lambda`] install. `function_name` is the Lambda function whose metrics are written.
+pub fn subscriber<W>(filter: Targets, function_name: Option<String>, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().event_format(Line { function_name }).fmt_fields(Fields);
+    tracing_subscriber::registry().with(lines.with_writer(writer).with_filter(filter.and(filter_fn(is_safe))))
+}
+
+fn filter(level: &str) -> Targets {
+    level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// Whether a line can hold no secret. Below `info`, libraries write whole requests, and with them secrets and tokens: that
@@ -23,7 +65,219 @@ fn is_safe(line: &Metadata<'_>) -> bool {
     *line.level() <= Level::INFO || OURS.contains(&krate)
 }
 
-/// Writes logs as the function's `LOG_LEVEL` (`info`) says.
-pub fn init_lambda() {
-    init(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
+/// The span of all that concerns one delivery: every line in it has the delivery's ids, and the number of the attempt once
+/// [`attempt`] has told it.
+pub fn delivery(wakeup: &Wakeup) -> Span {
+    // Whatever level the lines have that are logged, their ids belong to them.
+    tracing::error_span!(
+        "delivery", account = %wakeup.account, webhook_id = %wakeup.webhook(), event_id = %wakeup.delivery.event,
+        delivery_id = %wakeup.delivery, turn = %wakeup.turn, attempt = tracing::field::Empty
+    )
+}
+
+/// Gives the present delivery's lines from here on the number of the attempt that they are about.
+pub fn attempt(number: u32) {
+    Span::current().record("attempt", number);
+}
+
+/// How an event is written.
+struct Line {
+    function_name: Option<String>,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let about = event.metadata();
+        writer.write_str("{\"timestamp\":\"")?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, "\",\"level\":\"{}\",\"target\":{}", about.level(), json!(about.target()))?;
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                writer.write_str(&fields.fields)?;
+            }
+        }
+        let mut fields = Visitor { writer, seen: Vec::new(), result: Ok(()) };
+        event.record(&mut fields);
+        let Visitor { mut writer, seen, result } = fields;
+        result?;
+        if let Some(function_name) = &self.function_name
+            && let Some(document) = metrics::document(&seen, Clock::system().now())
+        {
+            write!(writer, ",{}:{},\"_aws\":{document}", json!(metrics::FUNCTION_NAME), json!(function_name))?;
+        }
+        writer.write_str("}\n")
+    }
+}
+
+/// How fields are written: `,"name":value` each, to be put between what a line begins with and what it ends with.
+struct Fields;
+
+impl<'writer> FormatFields<'writer> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = Visitor { writer, seen: Vec::new(), result: Ok(()) };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+}
+
+struct Visitor<'writer> {
+    writer: Writer<'writer>,
+    /// The fields' names: which metrics there are to be told of.
+    seen: Vec<&'static str>,
+    result: fmt::Result,
+}
+
+impl Visitor<'_> {
+    fn write(&mut self, field: &Field, value: impl fmt::Display) {
+        self.seen.push(field.name());
+        self.result = self.result.and_then(|()| write!(self.writer, ",\"{}\":{value}", field.name()));
+    }
+}
+
+impl Visit for Visitor<'_> {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, json!(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.write(field, json!(format!("{value:?}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        delivery::{Attempt, Delivery, DeliveryStatus, Turn},
+        id::{DeliveryId, EventId, WebhookId},
+        time::Timestamp,
+    };
+    use serde_json::Value;
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that `act` logs where `level` is set, in a function of this name.
+    fn lines(level: &str, function_name: Option<&str>, act: impl FnOnce()) -> Vec<Value> {
+        let (written, mut filter) = (Written::default(), filter(level));
+        if function_name.is_some() {
+            filter = filter.with_target(metrics::TARGET, Level::INFO);
+        }
+        let writer = written.clone();
+        let subscriber = subscriber(filter, function_name.map(str::to_owned), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, act);
+        let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    fn wakeup() -> Wakeup {
+        let now = Timestamp::EPOCH;
+        let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
+        Wakeup { account: "acme".parse().expect("valid"), delivery, generation: 0, turn: Turn::FIRST, slot: None }
+    }
+
+    fn attempted(status_code: u16) {
+        let wakeup = wakeup();
+        let _entered = delivery(&wakeup).entered();
+        super::attempt(1);
+        let attempt = Attempt {
+            number: 1,
+            started_at: Timestamp::from_unix_ms(1000),
+            duration_ms: 7,
+            status_code: Some(status_code),
+            error: None,
+            response_body: Some("a receiver's secret".to_owned()),
+        };
+        let mut delivery = Delivery::untouched(&wakeup, "user.created".parse().expect("valid"));
+        delivery.status = if attempt.succeeded() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
+        let next = (!attempt.succeeded()).then_some(Timestamp::from_unix_ms(60_000));
+        metrics::attempt(&attempt, &delivery, next);
+    }
+
+    #[test]
+    fn a_line_has_the_ids_of_its_delivery_at_the_top_level_at_any_level() {
+        let lines = lines("error", None, || {
+            let _entered = delivery(&wakeup()).entered();
+            super::attempt(3);
+            tracing::error!(error = %"a \"quoted\"\nerror", count = -1, whole = true, "it failed");
+        });
+        let line = &lines[0];
+        assert_eq!(line["account"], "acme");
+        for id in ["webhook_id", "event_id", "delivery_id"] {
+            assert_eq!(line[id], wakeup_id(id), "{line}");
+        }
+        assert_eq!((&line["attempt"], &line["level"]), (&3.into(), &"ERROR".into()));
+        assert_eq!((&line["message"], &line["error"]), (&"it failed".into(), &"a \"quoted\"\nerror".into()));
+        assert_eq!((&line["count"], &line["whole"]), (&(-1).into(), &true.into()));
+        assert!(line.get("_aws").is_none());
+    }
+
+    fn wakeup_id(name: &str) -> String {
+        let Wakeup { delivery, .. } = wakeup();
+        match name {
+            "webhook_id" => delivery.webhook.to_string(),
+            "event_id" => delivery.event.to_string(),
+            _ => delivery.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_attempts_line_is_its_metrics_document() {
+        for (status_code, dimensions) in [(200, 1), (500, 2)] {
+            // The level says what is logged; the metrics are there all the same.
+            let lines = lines("error", Some("hookline-deliver"), || attempted(status_code));
+            let line = &lines[0];
+            assert_eq!((lines.len(), &line["function_name"]), (1, &"hookline-deliver".into()));
+            assert!(!line.to_string().contains("secret"), "{line}");
+            let directives = line["_aws"]["CloudWatchMetrics"].as_array().expect("directives");
+            assert_eq!(directives.len(), dimensions, "{line}");
+            // The format's rule: every member that a directive names is there, a metric as a number.
+            for directive in directives {
+                assert_eq!(directive["Namespace"], metrics::NAMESPACE);
+                for name in directive["Dimensions"][0].as_array().expect("dimensions") {
+                    assert!(line[name.as_str().expect("text")].is_string(), "{name}: {line}");
+                }
+                for metric in directive["Metrics"].as_array().expect("metrics") {
+                    assert!(line[metric["Name"].as_str().expect("text")].is_u64(), "{metric}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn locally_metrics_are_lines_of_the_level_info() {
+        assert!(lines("warn", None, || attempted(200)).is_empty());
+        assert_eq!(lines("info", None, || attempted(200))[0]["latency_ms"], 7);
+    }
 }

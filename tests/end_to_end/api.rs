@@ -273,7 +273,8 @@ fn client(base: &str) -> Client {
     let host = url.host_str().unwrap_or_default();
     // Every name below `localhost` is this machine (RFC 6761), though not every resolver knows.
     let address = (Ipv4Addr::LOCALHOST, url.port_or_known_default().unwrap_or_default()).into();
-    let resolved = if host.ends_with(".localhost") { Client::builder().resolve(host, address) } else { Client::builder() };
+    let resolved =
+        if host.ends_with(".localhost") { Client::builder().resolve(host, address) } else { Client::builder() };
     resolved
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

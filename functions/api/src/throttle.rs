@@ -2,7 +2,7 @@
 //! takes what it needs from there in blocks, so that few publications wait for a write of their own.
 
 use crate::problem::Problem;
-use hookline::{app::App, id::AccountId, store::pace, time::Timestamp};
+use hookline::{app::App, id::AccountId, metrics, store::pace, time::Timestamp};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -44,7 +44,8 @@ impl Throttle {
             }
             Err(wait) => {
                 self.keep_rest(account, events - missing, app.clock.now());
-                tracing::warn!(%account, events, "publishing was throttled");
+                let _account = tracing::error_span!("publication", %account).entered();
+                metrics::throttled("publication", events.into());
                 Err(Problem::too_many_events(wait))
             }
         }

@@ -3,7 +3,7 @@
 use crate::Deliverer;
 use hookline::{
     VERSION,
-    delivery::{Attempt, Delivery, Wakeup},
+    delivery::{Attempt, Delivery},
     endpoint::{Answer, RetryAfter},
     event::Event,
     signature,
@@ -29,13 +29,12 @@ pub(crate) struct Attempted {
 /// another worker could then make the same attempt.
 pub(crate) async fn attempt(
     deliverer: &Deliverer,
-    wakeup: &Wakeup,
     event: &Event,
     webhook: &Webhook,
     delivery: &Delivery,
     until: Timestamp,
 ) -> Option<Attempted> {
-    let number = delivery.made + 1;
+    let number = delivery.next_number();
     let started_at = deliverer.app.clock.now();
     if until.since(started_at) < TIMEOUT + RECORD_MARGIN {
         tracing::warn!("the lease was nearly over before the attempt could begin");
@@ -54,15 +53,6 @@ pub(crate) async fn attempt(
         error: answer.error.map(|error| error.as_str().to_owned()),
         response_body: answer.body_excerpt,
     };
-    tracing::info!(
-        attempt = number,
-        status_code = attempt.status_code,
-        error = attempt.error,
-        duration_ms = attempt.duration_ms,
-        age_ms = u64::try_from(ended_at.since(wakeup.delivery.event.made_at()).as_millis()).unwrap_or(u64::MAX),
-        success = attempt.succeeded(),
-        "attempt"
-    );
     Some(Attempted { attempt, retry_after, ended_at })
 }
 

@@ -6,6 +6,7 @@ use hookline::{
     delivery::Wakeup,
     event_type::{self, EventType},
     id::EventId,
+    metrics,
     queue::{self, Job, OwnEvent},
     store::webhooks,
     webhook::{DisabledReason, Webhook, WebhookView},
@@ -23,7 +24,7 @@ pub(crate) async fn disable(app: &App, wakeup: &Wakeup, reason: DisabledReason) 
     };
     let webhook = webhooks::change(app, &wakeup.account, wakeup.webhook(), change).await?;
     let Some(webhook) = webhook.filter(|webhook| was_disabled(webhook, wakeup)) else { return Ok(()) };
-    tracing::warn!(reason = ?webhook.disabled_reason, "webhook disabled");
+    metrics::webhook_disabled(reason);
     let seed = format!("{} {} {}", event_type::WEBHOOK_DISABLED, webhook.id, webhook.generation);
     let event = OwnEvent {
         account: webhook.account.clone(),

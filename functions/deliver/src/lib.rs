@@ -16,6 +16,7 @@ use hookline::{
     delivery::{Claim, Delivery, DeliveryStatus, FollowUp, LEASE, Refusal, Wakeup},
     endpoint::EndpointClient,
     event::Event,
+    log, metrics,
     queue::{self, QueueError},
     store::{
         StoreError,
@@ -100,10 +101,7 @@ async fn handle_one<'a>(
     wakeup: &Wakeup,
     subjects: &Subjects,
 ) -> Option<&'a SqsMessage> {
-    let span = tracing::info_span!(
-        "delivery", account = %wakeup.account, webhook_id = %wakeup.webhook(), event_id = %wakeup.delivery.event,
-        delivery_id = %wakeup.delivery, turn = %wakeup.turn
-    );
+    let span = log::delivery(wakeup);
     let handled = AssertUnwindSafe(deliver(deliverer, wakeup, subjects)).catch_unwind().instrument(span.clone()).await;
     let _entered = span.enter();
     match handled {
@@ -141,6 +139,7 @@ async fn deliver(deliverer: &Deliverer, wakeup: &Wakeup, subjects: &Subjects) ->
     let event = subjects.events.get(&(wakeup.account.clone(), wakeup.delivery.event));
     let stored = subjects.deliveries.get(&(wakeup.account.clone(), wakeup.delivery));
     let stored = stored.cloned().unwrap_or(Versioned::NONE);
+    log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
     match (event, webhook) {
         (None, _) => {
             tracing::error!("the event has expired before it could be sent");
@@ -174,15 +173,19 @@ async fn send(
         Err((refusal, delivery)) => return refused(deliverer, wakeup, refusal, &delivery, Some(webhook)).await,
     };
     let Some(delivery) = claimed.delivery.clone() else { return Err(DeliverError::Contended) };
-    let Some(Attempted { attempt, retry_after, ended_at }) =
-        attempt(deliverer, wakeup, event, webhook, &delivery, until).await
+    let Some(Attempted { attempt, retry_after, ended_at }) = attempt(deliverer, event, webhook, &delivery, until).await
     else {
         return Ok(Done::ComeBack(until));
     };
     let schedule = &app.config.retry_schedule;
     let verdict = delivery.verdict(&wakeup.turn, &attempt, schedule, retry_after, ended_at, app.random.share());
     let mut recorded = delivery;
-    recorded.record(&wakeup.turn, attempt, verdict);
+    recorded.record(&wakeup.turn, attempt.clone(), verdict);
+    let next = match recorded.follow_up(wakeup) {
+        FollowUp::Wake(_, due) => Some(due),
+        FollowUp::Nothing | FollowUp::Disable(_) => None,
+    };
+    metrics::attempt(&attempt, &recorded, next);
     match deliveries::put(app, &claimed, recorded.clone()).await? {
         Ok(_) => follow(deliverer, wakeup, &recorded, Some(webhook)).await,
         // The lease ran out and another worker took over: what it records is what counts.

@@ -3,6 +3,7 @@
 use crate::{DeliverError, Deliverer};
 use hookline::{
     delivery::{Turn, Wakeup},
+    metrics,
     queue::{self, DELAY_MAX},
     store::pace,
     time::Timestamp,
@@ -43,6 +44,7 @@ pub(crate) async fn pace(deliverer: &Deliverer, wakeup: &Wakeup, webhook: &Webho
             // Whole seconds, rounded down: it comes a little early and waits here for the rest.
             let delay = Duration::from_secs(wait.as_secs()).min(DELAY_MAX);
             queue::send_wakeups(app, &[Wakeup { slot: Some(reserved), ..wakeup.clone() }], delay).await?;
+            metrics::throttled("delivery", 1);
             return Ok(Paced::Later);
         }
         tokio::time::sleep(wait).await;

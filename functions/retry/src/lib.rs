@@ -3,11 +3,13 @@
 
 use hookline::{
     app::App,
-    delivery::Wakeup,
+    delivery::{Delivery, Wakeup},
+    log,
     queue::{self, QueueError},
     store::{StoreError, deliveries},
 };
 use std::time::Duration;
+use tracing::Instrument;
 
 /// A due wake-up could not be dealt with: EventBridge Scheduler tries again.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +24,16 @@ pub enum RetryError {
 
 /// Puts a due wake-up on the queue, unless its delivery has ended meanwhile.
 pub async fn handle(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
+    let span = log::delivery(&wakeup);
+    let put_back = put_back(app, wakeup).instrument(span.clone()).await;
+    put_back.inspect_err(|error| span.in_scope(|| tracing::error!(%error, "a due wake-up could not be dealt with")))
+}
+
+async fn put_back(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
     let stored = deliveries::get(app, &wakeup.account, wakeup.delivery).await?;
+    log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
     let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&wakeup));
-    tracing::info!(
-        account = %wakeup.account, webhook_id = %wakeup.webhook(), event_id = %wakeup.delivery.event,
-        delivery_id = %wakeup.delivery, turn = %wakeup.turn, wanted, "a scheduled attempt is due"
-    );
+    tracing::info!(wanted, "a scheduled attempt is due");
     if wanted {
         queue::send_wakeups(app, &[wakeup], Duration::ZERO).await?;
     }

@@ -1,0 +1,146 @@
+//! The dashboard, the alarms and the saved queries name what the code tells of.
+//!
+//! What the code tells of is not looked up but logged: one line of each kind, in a function's name.
+
+use crate::template::{items, resources, template, text};
+use hookline::{
+    delivery::{Attempt, Delivery, Turn, Wakeup},
+    id::{DeliveryId, EventId, WebhookId},
+    log, metrics,
+    time::Timestamp,
+    webhook::DisabledReason,
+};
+use regex_lite::Regex;
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, Mutex},
+};
+
+/// What the runtime adds to each line of an invocation, and what Logs Insights itself knows of each.
+const NOT_OURS: [&str; 3] = ["requestId", "@timestamp", "@log"];
+
+#[test]
+fn dashboards_and_alarms_name_metrics_that_are_emitted_with_their_dimensions() {
+    let emitted = emitted_metrics();
+    let template = template();
+    let mut named: BTreeSet<(String, Vec<String>)> = BTreeSet::new();
+    for (_, dashboard) in resources(&template, "AWS::CloudWatch::Dashboard") {
+        for widget in items(&dashboard["DashboardBody"]["Fn::ToJsonString"]["widgets"]) {
+            let metrics = widget["properties"]["metrics"].as_array().into_iter().flatten();
+            for metric in metrics.filter(|metric| metric[0] == metrics::NAMESPACE) {
+                named.insert((text(&metric[1]).to_owned(), vec![text(&metric[2]).to_owned()]));
+            }
+            let search = Regex::new(r#"SEARCH\('\{Hookline,([\w,]+)\} MetricName="(\w+)""#).expect("a pattern");
+            let shown = widget.to_string().replace("\\\"", "\"");
+            for found in search.captures_iter(&shown) {
+                named.insert((found[2].to_owned(), found[1].split(',').map(str::to_owned).collect()));
+            }
+        }
+    }
+    for (_, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
+        let several = alarm["Metrics"].as_array().into_iter().flatten().map(|metric| &metric["MetricStat"]["Metric"]);
+        for metric in several.chain([alarm]).filter(|metric| metric["Namespace"] == metrics::NAMESPACE) {
+            let dimensions = items(&metric["Dimensions"]).iter().map(|dimension| text(&dimension["Name"]).to_owned());
+            named.insert((text(&metric["MetricName"]).to_owned(), dimensions.collect()));
+        }
+    }
+    let unknown: Vec<_> = named.difference(&emitted).collect();
+    assert!(unknown.is_empty(), "not emitted: {unknown:?}");
+    // Every metric is shown: what nobody looks at is charged for nothing.
+    let unseen: Vec<_> = emitted.difference(&named).filter(|(name, _)| name != "attempts").collect();
+    assert!(unseen.is_empty(), "not on the dashboard: {unseen:?}");
+}
+
+#[test]
+fn queries_name_fields_that_are_logged() {
+    let logged: BTreeSet<String> = lines().iter().flat_map(|line| line.as_object().expect("a line").keys().cloned()).collect();
+    let template = template();
+    let saved = resources(&template, "AWS::Logs::QueryDefinition").map(|(_, query)| text(&query["QueryString"]).to_owned());
+    let mut queries: Vec<_> = saved.collect();
+    for (_, dashboard) in resources(&template, "AWS::CloudWatch::Dashboard") {
+        let widgets = items(&dashboard["DashboardBody"]["Fn::ToJsonString"]["widgets"]).iter();
+        queries.extend(widgets.filter_map(|widget| Some(widget["properties"]["query"]["Fn::Sub"].as_str()?.to_owned())));
+    }
+    assert!(queries.len() > 4, "{queries:?}");
+    for query in queries {
+        let unknown: Vec<_> = fields_of(&query).into_iter().filter(|field| !logged.contains(field)).collect();
+        assert!(unknown.is_empty(), "not logged: {unknown:?} in\n{query}");
+    }
+}
+
+/// The fields that a query of CloudWatch Logs Insights reads: its words, without literals, commands, functions and the names
+/// that it makes itself.
+fn fields_of(query: &str) -> Vec<String> {
+    const COMMANDS: [&str; 9] = ["SOURCE", "fields", "filter", "stats", "sort", "limit", "by", "asc", "desc"];
+    let literal = Regex::new(r#"'[^']*'|"[^"]*""#).expect("a pattern");
+    let query = literal.replace_all(query, "").into_owned();
+    let made = Regex::new(r"\bas (\w+)").expect("a pattern");
+    let made: BTreeSet<_> = made.captures_iter(&query).map(|name| name[1].to_owned()).collect();
+    let word = Regex::new(r"@?[A-Za-z_]\w*\(?").expect("a pattern");
+    let words = word.find_iter(&query).map(|found| found.as_str().to_owned());
+    let fields = words.filter(|word| !word.ends_with('(') && word != "as" && !made.contains(word));
+    fields.filter(|word| !COMMANDS.contains(&word.as_str()) && !NOT_OURS.contains(&word.as_str())).collect()
+}
+
+/// Every metric that is emitted, with each set of dimensions that it has.
+fn emitted_metrics() -> BTreeSet<(String, Vec<String>)> {
+    let mut emitted = BTreeSet::new();
+    for line in lines() {
+        for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
+            let dimensions: Vec<_> = items(&directive["Dimensions"][0]).iter().map(|name| text(name).to_owned()).collect();
+            for metric in items(&directive["Metrics"]) {
+                emitted.insert((text(&metric["Name"]).to_owned(), dimensions.clone()));
+            }
+        }
+    }
+    emitted
+}
+
+/// One line of each kind that there are metrics or ids in.
+fn lines() -> Vec<Value> {
+    let written = Written::default();
+    let writer = written.clone();
+    let filter = "info".parse().expect("a filter");
+    let subscriber = log::subscriber(filter, Some("hookline-deliver".to_owned()), move || writer.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let now = Timestamp::EPOCH;
+        let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
+        let account = "acme".parse().expect("valid");
+        let wakeup = Wakeup { account, delivery, generation: 0, turn: Turn::FIRST, slot: None };
+        let _entered = log::delivery(&wakeup).entered();
+        log::attempt(1);
+        let delivery = Delivery::untouched(&wakeup, "user.created".parse().expect("valid"));
+        let answered = |status_code, error: Option<&str>| Attempt {
+            number: 1,
+            started_at: now,
+            duration_ms: 7,
+            status_code,
+            error: error.map(str::to_owned),
+            response_body: None,
+        };
+        metrics::attempt(&answered(Some(200), None), &delivery, None);
+        metrics::attempt(&answered(None, Some("timeout")), &delivery, Some(now));
+        metrics::attempt(&answered(Some(500), None), &delivery, Some(now));
+        metrics::webhook_disabled(DisabledReason::Failures);
+        metrics::throttled("delivery", 1);
+        tracing::error!(error = "it failed", "a wake-up could not be dealt with");
+    });
+    let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

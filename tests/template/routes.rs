@@ -1,0 +1,23 @@
+//! API Gateway has the routes that the API describes, and no other.
+
+use crate::template::{resources, template, text};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+#[test]
+fn the_routes_are_those_of_the_openapi_document() {
+    let document: Value = serde_json::from_str(include_str!("../../infra/openapi.json")).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let described: BTreeSet<_> = paths
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods").keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let template = template();
+    let keys = resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| text(&route["RouteKey"]).to_owned());
+    let (others, routed): (BTreeSet<_>, BTreeSet<_>) = keys.partition(|key| key == "$default");
+    assert_eq!(routed, described);
+    // What is no route is the router's to answer, with a problem document.
+    assert_eq!(others.len(), 1);
+}

@@ -1,0 +1,49 @@
+//! The template as JSON, with CloudFormation's short forms written out: `!Ref X` is `{"Ref": "X"}`.
+
+use serde_json::{Map, Value, json};
+use serde_yaml_ng as yaml;
+
+/// The whole template.
+pub(crate) fn template() -> Value {
+    let text = include_str!("../../template.yaml");
+    plain(yaml::from_str(text).expect("template.yaml is YAML"))
+}
+
+/// The resources of a type, by their logical ids.
+pub(crate) fn resources<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let all = template["Resources"].as_object().expect("resources");
+    all.iter().filter(move |(_, resource)| resource["Type"] == kind)
+        .map(|(id, resource)| (id, &resource["Properties"]))
+}
+
+/// The text in a JSON value.
+#[track_caller]
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} should be a string"))
+}
+
+/// The items of a JSON array.
+#[track_caller]
+pub(crate) fn items(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("{value} should be an array"))
+}
+
+fn plain(value: yaml::Value) -> Value {
+    match value {
+        yaml::Value::Null => Value::Null,
+        yaml::Value::Bool(value) => value.into(),
+        yaml::Value::Number(number) => serde_json::to_value(number).expect("a number"),
+        yaml::Value::String(text) => text.into(),
+        yaml::Value::Sequence(items) => items.into_iter().map(plain).collect(),
+        yaml::Value::Mapping(members) => {
+            let members = members.into_iter().map(|(name, value)| (text(&plain(name)).to_owned(), plain(value)));
+            Value::Object(members.collect::<Map<_, _>>())
+        }
+        yaml::Value::Tagged(tagged) => {
+            let tag = tagged.tag.to_string();
+            let tag = tag.trim_start_matches('!');
+            let name = if matches!(tag, "Ref" | "Condition") { tag.to_owned() } else { format!("Fn::{tag}") };
+            json!({ name: plain(tagged.value) })
+        }
+    }
+}
