@@ -55,13 +55,16 @@ fn dashboards_and_alarms_name_metrics_that_are_emitted_with_their_dimensions() {
 
 #[test]
 fn queries_name_fields_that_are_logged() {
-    let logged: BTreeSet<String> = lines().iter().flat_map(|line| line.as_object().expect("a line").keys().cloned()).collect();
+    let logged: BTreeSet<String> =
+        lines().iter().flat_map(|line| line.as_object().expect("a line").keys().cloned()).collect();
     let template = template();
-    let saved = resources(&template, "AWS::Logs::QueryDefinition").map(|(_, query)| text(&query["QueryString"]).to_owned());
+    let saved =
+        resources(&template, "AWS::Logs::QueryDefinition").map(|(_, query)| text(&query["QueryString"]).to_owned());
     let mut queries: Vec<_> = saved.collect();
     for (_, dashboard) in resources(&template, "AWS::CloudWatch::Dashboard") {
         let widgets = items(&dashboard["DashboardBody"]["Fn::ToJsonString"]["widgets"]).iter();
-        queries.extend(widgets.filter_map(|widget| Some(widget["properties"]["query"]["Fn::Sub"].as_str()?.to_owned())));
+        queries
+            .extend(widgets.filter_map(|widget| Some(widget["properties"]["query"]["Fn::Sub"].as_str()?.to_owned())));
     }
     assert!(queries.len() > 4, "{queries:?}");
     for query in queries {
@@ -89,7 +92,8 @@ fn emitted_metrics() -> BTreeSet<(String, Vec<String>)> {
     let mut emitted = BTreeSet::new();
     for line in lines() {
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
-            let dimensions: Vec<_> = items(&directive["Dimensions"][0]).iter().map(|name| text(name).to_owned()).collect();
+            let dimensions: Vec<_> =
+                items(&directive["Dimensions"][0]).iter().map(|name| text(name).to_owned()).collect();
             for metric in items(&directive["Metrics"]) {
                 emitted.insert((text(&metric["Name"]).to_owned(), dimensions.clone()));
             }

@@ -83,7 +83,9 @@ fn called(function: &str) -> BTreeSet<String> {
     }
     let client_call = Regex::new(r"\.(dynamodb|sqs|scheduler)\s*\.\s*([a-z_]+)\(").expect("a pattern");
     let bodies = reached.iter().map(|at| &code.functions[*at].body);
-    bodies.flat_map(|body| client_call.captures_iter(body).map(|call| action(&call[1], &call[2])).collect::<Vec<_>>()).collect()
+    bodies
+        .flat_map(|body| client_call.captures_iter(body).map(|call| action(&call[1], &call[2])).collect::<Vec<_>>())
+        .collect()
 }
 
 /// `dynamodb:GetItem` of `get_item`.
@@ -150,7 +152,8 @@ impl Code {
         for found in head.captures_iter(&source) {
             let rest = &source[found.get(0).expect("the whole").start()..];
             let Some(open) = rest.find(['{', ';']).filter(|at| rest[*at..].starts_with('{')) else { continue };
-            let is_method = Regex::new(r"^fn \w+(<[^(]*>)?\(\s*(&?\s*mut |&)?\s*self\b").expect("a pattern").is_match(rest);
+            let is_method =
+                Regex::new(r"^fn \w+(<[^(]*>)?\(\s*(&?\s*mut |&)?\s*self\b").expect("a pattern").is_match(rest);
             let body = braced(&rest[open..]).to_owned();
             let (name, file) = (found[1].to_owned(), path.to_owned());
             self.functions.push(Function { module: module.clone(), name, is_method, is_own, body, file });
@@ -159,11 +162,11 @@ impl Code {
 
     /// The functions that a function's body may call: rather one too many than one too few.
     fn callees(&self, at: usize) -> Vec<usize> {
-        let caller = &self.functions[at];
-        let (used, renamed) = &self.imports[&caller.file];
+        let Function { body, file, .. } = &self.functions[at];
+        let (used, renamed) = &self.imports[file];
         let call = Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern");
         let mut found = Vec::new();
-        for call in call.captures_iter(&caller.body) {
+        for call in call.captures_iter(body) {
             let (before, name) = (call.get(1).map_or("", |before| before.as_str()), &call[2]);
             let module = before.strip_suffix("::").map(|module| renamed.get(module).map_or(module, String::as_str));
             let imported = || Regex::new(&format!(r"\b{name}\b")).expect("a name").is_match(used);
@@ -172,11 +175,11 @@ impl Code {
                 callee.name == name
                     && match module {
                         // A type's own function, or a module's.
-                        Some("Self") => callee.file == caller.file,
+                        Some("Self") => callee.file == *file,
                         Some(module) if module.starts_with(char::is_uppercase) => true,
                         Some(module) => callee.module == module,
                         None if before.starts_with('.') => callee.is_method,
-                        None => callee.file == caller.file || imported(),
+                        None => callee.file == *file || imported(),
                     }
             }));
         }

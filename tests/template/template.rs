@@ -12,8 +12,7 @@ pub(crate) fn template() -> Value {
 /// The resources of a type, by their logical ids.
 pub(crate) fn resources<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     let all = template["Resources"].as_object().expect("resources");
-    all.iter().filter(move |(_, resource)| resource["Type"] == kind)
-        .map(|(id, resource)| (id, &resource["Properties"]))
+    all.iter().filter(move |(_, resource)| resource["Type"] == kind).map(|(id, resource)| (id, &resource["Properties"]))
 }
 
 /// The text in a JSON value.

@@ -57,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
     match options.command {
         Command::Token { description } => token::make(&app, description).await,
         Command::Redrive { queue, dry_run } => redrive::redrive(&app, queue, dry_run).await,
-        Command::History { account, delivery } => history::print(&app, &account, delivery).await,
+        Command::History { account, delivery } => Box::pin(history::print(&app, &account, delivery)).await,
     }
 }
 
