@@ -21,6 +21,7 @@ mod fan_out;
 mod guide_commands;
 mod guide_receivers;
 mod hostile_receivers;
+mod hostile_users;
 mod idempotency;
 mod large_fan_out;
 mod local_runner;

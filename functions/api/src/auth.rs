@@ -3,7 +3,11 @@
 use crate::{ApiState, problem::Problem};
 use axum::{
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{self, AsHeaderName},
+        request::Parts,
+    },
 };
 use hookline::{
     app::App,
@@ -97,21 +101,26 @@ pub(crate) struct Reader(pub(crate) AccountId);
 pub(crate) struct Platform(pub(crate) Caller);
 
 async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let authorization = single(&parts.headers, header::AUTHORIZATION).map_err(|()| Problem::unauthorized())?;
+    let authorization = authorization.and_then(|value| value.to_str().ok());
     let (scheme, token) = authorization.and_then(|value| value.split_once(' ')).ok_or_else(Problem::unauthorized)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Problem::unauthorized());
     }
     let token = state.tokens.find(&state.app, token.trim()).await?.ok_or_else(Problem::unauthorized)?;
-    let named_account = match parts.headers.get(ACCOUNT_HEADER) {
+    let no_account = || Problem::malformed("Hookline-Account must have 1 to 64 letters, digits, '-' and '_', once.");
+    let named_account = match single(&parts.headers, ACCOUNT_HEADER).map_err(|()| no_account())? {
         None => None,
-        Some(name) => {
-            let parsed = name.to_str().ok().and_then(|name| name.parse().ok());
-            let fault = "Hookline-Account must have 1 to 64 letters, digits, '-' and '_'.";
-            Some(parsed.ok_or_else(|| Problem::malformed(fault))?)
-        }
+        Some(name) => Some(name.to_str().ok().and_then(|name| name.parse().ok()).ok_or_else(no_account)?),
     };
     Ok(Caller { token, named_account })
+}
+
+/// The value of a header that may come once. Where it comes twice, whoever stands before us may have believed the other one.
+pub(crate) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_none() { Ok(first) } else { Err(()) }
 }
 
 macro_rules! from_request {

@@ -10,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use hookline::{
     event,
-    input::{Fault, Fields},
+    input::{self, Fault, Fields},
 };
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 /// Limit of most bodies.
 const SMALL_MAX: usize = 64 * 1024;
@@ -21,6 +21,8 @@ const BATCH_MAX: usize = 5 * 1024 * 1024;
 
 /// How much of a body over its limit is read before the answer.
 const DRAINED_MAX: usize = 8 * 1024 * 1024;
+/// How long a body may take to come. API Gateway has it whole before it asks us; a client of the local runner may dawdle.
+const READ_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most `MAX` bytes, as it came.
 pub(crate) struct Json<const MAX: usize>(pub(crate) Bytes);
@@ -49,7 +51,8 @@ impl<const MAX: usize> FromRequest<Arc<ApiState>> for Json<MAX> {
 
     async fn from_request(request: Request, _: &Arc<ApiState>) -> Result<Self, Problem> {
         let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
-        let body = read_body(request.into_body(), MAX).await?;
+        let body = tokio::time::timeout(READ_MAX, read_body(request.into_body(), MAX)).await;
+        let body = body.unwrap_or_else(|_| Err(Problem::malformed("The body came too slowly.")))?;
         let is_json = content_type.is_some_and(|value| value.to_str().is_ok_and(is_json));
         if is_json || body.is_empty() { Ok(Self(body)) } else { Err(Problem::unsupported_media_type()) }
     }
@@ -130,7 +133,7 @@ impl Query {
     /// Ends the reading: whatever was not asked for is unknown.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.parameters) {
-            self.fault(&name, "is not a known parameter");
+            self.fault(&input::shown(&name), "is not a known parameter");
         }
         if self.faults.is_empty() { Ok(()) } else { Err(Problem::invalid(self.faults)) }
     }

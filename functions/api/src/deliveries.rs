@@ -7,14 +7,11 @@ use crate::{
     auth::Manager,
     body::Query,
     page::Page,
+    path::Path,
     problem::Problem,
     webhooks::{find, parse_id},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
     app::App,
     delivery::{Attempt, Delivery, DeliveryStatus, Turn, Wakeup},

@@ -7,14 +7,11 @@ use crate::{
     auth::{Platform, Reader},
     body::SmallBody,
     page::Page,
+    path::Path,
     problem::Problem,
     webhooks::parse_description,
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
     event_type::{CatalogueEntry, EventType, Sample, find_built_in},
     id::EventId,

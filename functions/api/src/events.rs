@@ -4,17 +4,18 @@
 use crate::openapi::requests;
 use crate::{
     ApiState,
-    auth::{Publisher, Reader},
+    auth::{Publisher, Reader, single},
     body::{BatchBody, EventBody, Query},
     deliveries::DeliveryView,
     page::Page,
+    path::Path,
     problem::Problem,
     webhooks::unknown_type,
 };
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -170,12 +171,13 @@ async fn publish_once(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let faulty = || Problem::malformed("Idempotency-Key must have 1 to 255 printable ASCII characters, once.");
+    let Some(value) = single(headers, "idempotency-key").map_err(|()| faulty())? else { return Ok(None) };
     // `to_str` alone would let a tab through.
     let is_printable = |key: &&str| key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     match value.to_str().ok().filter(is_printable) {
         Some(key) if (1..=KEY_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::malformed("Idempotency-Key must have 1 to 255 printable ASCII characters.")),
+        _ => Err(faulty()),
     }
 }
 

@@ -3,13 +3,11 @@
 use crate::{
     ApiState,
     auth::Manager,
+    path::Path,
     problem::Problem,
     webhooks::{find, parse_id},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use hookline::{
     delivery::{Attempt, Delivery, DeliveryStatus},
     id::{DeliveryId, WebhookId},

@@ -18,6 +18,7 @@ mod events;
 mod health;
 mod openapi;
 mod page;
+mod path;
 mod problem;
 mod recovery;
 mod rotation;

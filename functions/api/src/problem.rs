@@ -14,6 +14,9 @@ use hookline::{
 use serde::Serialize;
 use std::time::Duration;
 
+/// Faults that one answer tells of: an answer must stay smaller than what it answers.
+const FAULTS_SHOWN: usize = 100;
+
 /// A problem document.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -96,6 +99,9 @@ impl Problem {
     pub(crate) fn invalid(errors: Vec<Fault>) -> Self {
         let detail = match errors.len() {
             1 => "One value breaks a rule; see 'errors'.".to_owned(),
+            count if count > FAULTS_SHOWN => {
+                format!("{count} values break rules; 'errors' has {FAULTS_SHOWN} of them.")
+            }
             count => format!("{count} values break rules; see 'errors'."),
         };
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Unprocessable content", detail) }
@@ -124,6 +130,7 @@ impl Problem {
         let errors = self
             .errors
             .iter()
+            .take(FAULTS_SHOWN)
             .map(|fault| DocumentError { pointer: format!("#{}", fault.pointer), detail: &fault.detail });
         let document = Document {
             r#type: format!("urn:hookline:problem:{}", self.kind),

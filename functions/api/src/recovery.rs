@@ -6,14 +6,11 @@ use crate::{
     ApiState,
     auth::Manager,
     body::SmallBody,
+    path::Path,
     problem::Problem,
     webhooks::{find, parse_id},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
     id::{EventId, WebhookId},
     input::{self, Faults},

@@ -6,13 +6,11 @@ use crate::{
     ApiState,
     auth::Manager,
     body::SmallBody,
+    path::Path,
     problem::Problem,
     webhooks::{WebhookWithSecret, parse_id, parse_secret},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use hookline::{
     input::{self, Faults},
     secret::Secret,

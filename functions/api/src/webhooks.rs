@@ -7,13 +7,10 @@ use crate::{
     auth::Manager,
     body::{Query, SmallBody},
     page::Page,
+    path::Path,
     problem::Problem,
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
     app::App,
     endpoint::{EndpointPolicy, EndpointUrl},
@@ -31,6 +28,9 @@ use hookline::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+
+/// Event types that a fault lists: a batch may have a hundred such faults, and a catalogue a thousand types.
+const KNOWN_SHOWN: usize = 30;
 
 /// A webhook with its secret: the answer to whoever has just set that.
 #[derive(Serialize)]
@@ -297,6 +297,7 @@ async fn check_known(app: &App, fields: &mut Fields) -> Result<(), Problem> {
 
 /// What is said of a type that the catalogue lacks.
 pub(crate) fn unknown_type(catalogue: &[CatalogueEntry]) -> String {
-    let known: Vec<_> = catalogue.iter().map(|entry| entry.name.as_str()).collect();
-    format!("is not a known event type; known are {}", known.join(", "))
+    let known: Vec<_> = catalogue.iter().take(KNOWN_SHOWN).map(|entry| entry.name.as_str()).collect();
+    let more = if catalogue.len() > KNOWN_SHOWN { " and others" } else { "" };
+    format!("is not a known event type; known are {}{more}", known.join(", "))
 }
