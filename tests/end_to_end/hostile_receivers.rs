@@ -1,9 +1,12 @@
 //! Receivers that misbehave cost an attempt and nothing more: they are given up in time, not followed, and cut short.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::{Api, number, text};
-use crate::process::Stack;
+use crate::process::{Options, Stack};
 use crate::receiver::{Answer, Receiver};
 
 /// The first attempt of a new event at a receiver that answers so, and the delivery's status after it.
@@ -103,4 +106,50 @@ async fn a_hanging_receiver_does_not_delay_another() {
     let attempts = delivery["attempts"].as_array().expect("attempts");
     let over = attempts.iter().any(|attempt| attempt["error"] == "timeout");
     assert!(!over, "ten deliveries waited until a hanging one had been given up: {delivery:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_an_answer_is_recorded_as_what_it_is() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let large = Box::leak(format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(5000)).into_boxed_str()).as_bytes();
+    for (bytes, status_code, error) in [
+        (b"SSH-2.0-OpenSSH_9.2\r\n".as_slice(), Value::Null, "protocol"),
+        (b"HTTP/1.1 200 OK\r\nx\0: y\r\n\r\n", Value::Null, "protocol"),
+        (large, Value::Null, "protocol"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", 200.into(), "closed"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 200.into(), "protocol"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n", Value::Null, "closed"),
+    ] {
+        let (attempt, status) = first_attempt(&api, Answer::Bytes(bytes)).await;
+        assert_eq!((&attempt["status_code"], attempt["error"].as_str()), (&status_code, Some(error)), "{attempt:#}");
+        assert_eq!(status, "pending", "{attempt:#}");
+    }
+    if let Some(address) = api.base().strip_prefix("http://") {
+        // The process itself speaks plain HTTP, on whose port TLS is asked for.
+        let (attempt, _) = attempt_at(&api, &format!("https://{address}/")).await;
+        assert_eq!(attempt["error"], "tls", "{attempt:#}");
+    }
+}
+
+/// A burst that would have twice as many requests under way as one endpoint may have: the rest of them waits, and what
+/// goes elsewhere does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_for_a_hanging_receiver_leaves_it_its_share_and_no_more() {
+    const BATCHES: usize = 6;
+    const UNDER_WAY_MAX: usize = 256;
+    let Some(stack) = Stack::with(Options::default()).await else { return };
+    let api = stack.api();
+    let (hanging, steady) = (Receiver::in_turn(vec![Answer::Hang]).await, Receiver::answering(200).await);
+    api.register(&hanging.url("/"), &["user.created"]).await;
+    api.register(&steady.url("/"), &["user.created"]).await;
+    let event = json!({ "type": "user.created", "data": { "object": {} } });
+    for _ in 0..BATCHES {
+        api.post("/v1/events/batch", &json!({ "events": vec![&event; 100] })).await.expect(202);
+    }
+    steady.wait_for(BATCHES * 100).await;
+    let seen = hanging.seen();
+    let first = seen.first().map_or_else(Instant::now, |request| request.at);
+    let at_first = seen.iter().filter(|request| request.at < first + Duration::from_millis(4900)).count();
+    assert!((1..=UNDER_WAY_MAX).contains(&at_first), "{at_first} requests were under way at once");
 }

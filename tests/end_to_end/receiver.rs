@@ -66,6 +66,8 @@ pub(crate) enum Answer {
     HangInBody,
     /// A 200 whose body never ends.
     EndlessBody,
+    /// These bytes, and then the connection is closed.
+    Bytes(&'static [u8]),
     /// The connection is closed without an answer.
     Drop,
     /// Another answer, so many milliseconds later.
@@ -213,6 +215,10 @@ async fn serve(mut stream: TcpStream, script: Arc<Script>, requests: Arc<Request
                 return until_gone(stream).await;
             }
             Answer::EndlessBody => return endless(stream).await,
+            Answer::Bytes(bytes) => {
+                stream.write_all(bytes).await?;
+                return Ok(());
+            }
             Answer::Drop | Answer::After(..) => return Ok(()),
         }
     }

@@ -8,6 +8,11 @@ use std::{
     sync::Arc,
 };
 
+/// The most messages of one group that are in flight. SQS has no such limit, but it has no receiver either that handles all
+/// of them in one process: a group whose messages hang would take every connection there is from the others. It is above
+/// what an endpoint that hangs for 5 s at 50 events a second has under way.
+const GROUP_IN_FLIGHT_MAX: usize = 256;
+
 /// The moment from which a message can be received, then its id: the order within a group.
 type Key = (i64, i64);
 
@@ -80,9 +85,10 @@ impl Index {
         }
     }
 
-    /// The message to be received next: the oldest of the group that has the fewest in flight.
+    /// The message to be received next: the oldest of the group that has the fewest in flight; none where that has all that
+    /// one group may have.
     pub(super) fn next(&self) -> Option<(i64, &Entry)> {
-        let (_, (_, id), _) = self.ready.first()?;
+        let (_, (_, id), _) = self.ready.first().filter(|(in_flight, ..)| *in_flight < GROUP_IN_FLIGHT_MAX)?;
         self.entries.get_key_value(id).map(|(id, entry)| (*id, entry))
     }
 
@@ -207,6 +213,21 @@ mod tests {
         // Two of `noisy` are in flight: a newcomer comes first, however late it is.
         index.insert(8, "late", 5, 0, 5);
         assert_eq!(receive(&mut index, 2, 5), [8, 2]);
+    }
+
+    #[test]
+    fn a_group_has_only_so_many_in_flight() {
+        let mut index = Index::default();
+        let many = GROUP_IN_FLIGHT_MAX as i64 + 10;
+        for id in 0..many {
+            index.insert(id, "hanging", 0, 0, 0);
+        }
+        assert_eq!(receive(&mut index, many as usize, 0).len(), GROUP_IN_FLIGHT_MAX);
+        index.insert(many, "other", 0, 0, 0);
+        assert_eq!(receive(&mut index, 10, 0), [many]);
+        index.remove(0);
+        assert_eq!(receive(&mut index, 10, 0), [GROUP_IN_FLIGHT_MAX as i64], "each that ends lets the next one go");
+        assert_eq!(index.counts().visible, 9);
     }
 
     #[test]

@@ -284,6 +284,10 @@ impl State {
         for id in ids {
             queue.index.remove(id);
         }
+        if queue.index.counts().visible > 0 {
+            // It may be its group's turn now.
+            queue.changed.notify_waiters();
+        }
         Ok(found.into_iter().map(|found| found.map(|_| json!({}))).collect())
     }
 
