@@ -13,8 +13,14 @@ use crate::process::{Options, Stack, refusal};
 use crate::program::Program;
 use crate::receiver::Receiver;
 
-/// The databases in the folder.
-const DATABASES: [&str; 3] = ["dynamodb.sqlite3", "queues.sqlite3", "schedules.sqlite3"];
+/// The names of the databases in the folder.
+fn databases(folder: &Path) -> Vec<String> {
+    let names =
+        contents(folder).into_iter().map(|(path, _)| path.file_name().expect("a name").to_string_lossy().into_owned());
+    let databases: Vec<_> = names.filter(|name| name.ends_with(".sqlite3")).collect();
+    assert!(!databases.is_empty(), "no database in {}", folder.display());
+    databases
+}
 
 /// A folder that was in use, ended in order, with a token of its own.
 async fn used_folder() -> Option<Stack> {
@@ -54,7 +60,7 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
     let Some(stack) = used_folder().await else { return };
     let folder = stack.folder().join("data");
     let length = |path: &Path| usize::try_from(path.metadata().expect("a file").len()).expect("a small file");
-    for file in DATABASES {
+    for file in &databases(&folder) {
         let random = |path: &Path| std::fs::write(path, b"no database".repeat(1000)).expect("written");
         check_named_and_left(&folder, file, "is damaged", random).await;
         let cut = |bytes: usize| {
@@ -87,10 +93,14 @@ async fn a_damaged_file_is_named_and_left_as_it_is() {
 async fn a_first_start_that_was_cut_short_is_finished_by_the_next() {
     let Some(stack) = used_folder().await else { return };
     let data = stack.folder().join("data");
-    // As far as it can have come: the mark half written, a file made and nothing in it yet, another not made at all.
+    // As far as it can have come: the mark half written, a file made and nothing in it yet, the others not made at all.
     std::fs::write(data.join("lock"), "hookline d").expect("written");
-    std::fs::write(data.join("queues.sqlite3"), "").expect("written");
-    std::fs::remove_file(data.join("schedules.sqlite3")).expect("gone");
+    for (index, file) in databases(&data).iter().enumerate() {
+        std::fs::remove_file(data.join(file)).expect("gone");
+        if index == 0 {
+            std::fs::write(data.join(file), "").expect("written");
+        }
+    }
     std::fs::write(data.join("token.new"), "hl_half").expect("written");
     let mut stack = stack;
     stack.restart().await;

@@ -1,9 +1,10 @@
 //! Which URLs may be registered: what the URL alone shows is judged at once, and strictly unless the stack is a local one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api::{Api, data};
+use crate::api::{Api, data, text};
 use crate::process::{Options, Stack};
+use crate::receiver::Receiver;
 
 /// Refused by every stack: another scheme than HTTP's, or credentials.
 const NEVER: [&str; 7] = [
@@ -98,4 +99,46 @@ async fn a_local_stack_accepts_plain_http_and_loopback() {
     {
         stack.api().register(url, &["*"]).await;
     }
+}
+
+/// What was registered before the policy became strict is judged anew at every dial, whichever route asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_made_strict_sends_nothing_where_it_would_register_nothing() {
+    let Some(mut stack) = Stack::with(Options::durable()).await else { return };
+    let receiver = Receiver::answering(200).await;
+    let plain = receiver.url("/");
+    let urls = [plain.clone(), plain.replace("http:", "https:"), plain.replace("127.0.0.1", "localhost")];
+    let mut webhooks = Vec::new();
+    for url in &urls {
+        webhooks.push(stack.api().register(url, &["user.created"]).await.id);
+    }
+    let before = stack.api().publish("user.created").await.id();
+    let tried = |delivery: &Value| delivery["attempts"].as_array().is_some_and(|attempts| attempts.len() == 1);
+    let mut deliveries = Vec::new();
+    for webhook in &webhooks {
+        deliveries.push(text(&stack.api().delivery_when(&before, webhook, tried).await["id"]));
+    }
+    let came = receiver.seen().len();
+    stack.terminate().await;
+    stack.restart_as(|options| options.strict = true).await;
+
+    let api = stack.api();
+    let event = api.publish("user.created").await.id();
+    for (index, webhook) in webhooks.iter().enumerate() {
+        let expected = if index == 2 { "unsupported_url" } else { "forbidden_address" };
+        let refused = |delivery: &Value| {
+            let attempts = delivery["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
+            attempts.last().is_some_and(|attempt| attempt["error"] == expected && attempt["status_code"].is_null())
+        };
+        api.delivery_when(&event, webhook, refused).await;
+        let test = json!({ "webhook_id": webhook, "event_type": "user.created" });
+        let test = text(&api.post("/v1/webhooks/test", &test).await.expect(202)["id"]);
+        api.get_when(&format!("/v1/deliveries/{test}"), refused).await;
+        let earlier = format!("/v1/deliveries/{}", deliveries[index]);
+        api.post(&format!("{earlier}/retry"), &json!({})).await.expect(202);
+        api.get_when(&earlier, refused).await;
+        let path = format!("/v1/webhooks/{webhook}");
+        assert_eq!(api.patch(&path, &json!({ "url": urls[index] })).await.faults(), ["/url"]);
+    }
+    assert_eq!(receiver.seen().len(), came, "something was sent");
 }

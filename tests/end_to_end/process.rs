@@ -190,6 +190,12 @@ impl Stack {
         self.program = None;
     }
 
+    /// As [`Self::restart`], with other options.
+    pub(crate) async fn restart_as(&mut self, change: impl FnOnce(&mut Options)) {
+        change(&mut self.options);
+        self.restart().await;
+    }
+
     /// Starts the process again on the same folder with the same options; its port is a new one.
     pub(crate) async fn restart(&mut self) {
         assert!(self.program.is_none(), "the process must have ended");

@@ -73,8 +73,23 @@ impl EndpointClient {
         Self::with_resolver(policy, JudgingResolver::system(policy))
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one place where an outgoing client is made, behind the guard")]
     pub(super) fn with_resolver(policy: EndpointPolicy, resolver: JudgingResolver) -> Result<Self, BuildError> {
+        Ok(Self { policy, transport: Transport::Network(Self::builder(policy, resolver).build()?) })
+    }
+
+    /// A client that believes one more certificate authority.
+    #[cfg(test)]
+    pub(super) fn trusting(
+        policy: EndpointPolicy,
+        resolver: JudgingResolver,
+        authority: reqwest::Certificate,
+    ) -> Result<Self, BuildError> {
+        let http = Self::builder(policy, resolver).add_root_certificate(authority).build()?;
+        Ok(Self { policy, transport: Transport::Network(http) })
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the one place where an outgoing client is made, behind the guard")]
+    fn builder(policy: EndpointPolicy, resolver: JudgingResolver) -> reqwest::ClientBuilder {
         // No retry policy is set, on purpose. What is resent by default is only what cannot have been seen:
         // - hyper-util sends again a request that it took back unwritten, because a pooled connection turned out closed;
         // - reqwest sends again, at most twice, what an HTTP/2 receiver declared unprocessed (RFC 9113, section 8.7: a
@@ -82,7 +97,7 @@ impl EndpointClient {
         //   long-used connection. `retry::never()` would make each of these a failed attempt.
         // A request of which a byte was written to HTTP/1 is never sent again: that is `PostError::Closed`, and the
         // delivery's own schedule decides.
-        let http = reqwest::Client::builder()
+        reqwest::Client::builder()
             .dns_resolver(resolver)
             .https_only(policy == EndpointPolicy::Strict)
             .redirect(reqwest::redirect::Policy::none())
@@ -96,8 +111,6 @@ impl EndpointClient {
             .http2_max_header_list_size(HTTP2_MAX_HEADER_LIST_BYTES)
             .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-            .build()?;
-        Ok(Self { policy, transport: Transport::Network(http) })
     }
 
     /// A client whose requests go to `receive` in this process instead of to the network, once they have passed the same

@@ -174,6 +174,7 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn what_is_no_whole_answer_is_an_error() {
     let long_line = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &vec![b'y'; 1 << 20], b"\r\n\r\n"].concat();
+    let long_status = [b"HTTP/1.1 200 ".as_slice(), &vec![b'O'; 1 << 20], b"\r\n\r\n"].concat();
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(5000)).into_bytes();
     for (bytes, status, error) in [
         (b"".as_slice(), None, PostError::Closed),
@@ -186,12 +187,55 @@ async fn what_is_no_whole_answer_is_an_error() {
         (b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", None, PostError::Protocol),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", None, PostError::Protocol),
         (b"HTTP/1.1 200 OK\r\nx\0: y\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 2\xff0 OK\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/9.9 200 OK\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 099 OK\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", None, PostError::Protocol),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\nab", None, PostError::Protocol),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nab", Some(200), PostError::Closed),
+        (&long_status, None, PostError::Protocol),
         (&long_line, None, PostError::Protocol),
         (&many_headers, None, PostError::Protocol),
     ] {
         let answer = answer_to(bytes).await;
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(100)]);
         assert_eq!((answer.status, answer.error), (status, Some(error)), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn odd_but_whole_answers_count_by_their_status() {
+    for (bytes, status) in [
+        // Header bytes that are not UTF-8 are nobody's business.
+        (b"HTTP/1.1 200 OK\r\nx-odd: \xff\xfe\x80\r\ncontent-length: 0\r\n\r\n".as_slice(), 200),
+        (b"HTTP/1.1 503 X\r\nretry-after: \xff\r\ncontent-length: 0\r\n\r\n", 503),
+        (b"HTTP/1.1 200 \xff\xfe\r\ncontent-length: 0\r\n\r\n", 200),
+        (b"HTTP/1.0 200 OK\r\n\r\n", 200),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello", 204),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", 304),
+        (b"HTTP/1.1 999 X\r\ncontent-length: 0\r\n\r\n", 999),
+        (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", 101),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more than was said", 200),
+    ] {
+        let answer = answer_to(bytes).await;
+        assert_eq!((answer.status, answer.error), (Some(status), None), "{:?}", String::from_utf8_lossy(bytes));
+    }
+}
+
+/// What a receiver sends beyond its answer must not be taken for the answer to the next request.
+#[tokio::test]
+async fn an_answer_sent_ahead_answers_nothing() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            let first = b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n".as_slice();
+            let ahead = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".as_slice();
+            let _ = stream.write_all(&[first, ahead, ahead].concat()).await;
+        }
+    })
+    .await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
+    for _ in 0..20 {
+        assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(500));
     }
 }
 

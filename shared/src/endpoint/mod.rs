@@ -42,4 +42,8 @@ pub use self::{
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod notations_tests;
+#[cfg(test)]
 mod receiver;
+#[cfg(test)]
+mod tls_tests;

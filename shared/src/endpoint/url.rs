@@ -97,6 +97,9 @@ impl EndpointPolicy {
         if let Ok(ip) = name.parse() {
             return self.address_fault(ip);
         }
+        if name.split('.').any(str::is_empty) {
+            return Some("must name a valid host".to_owned());
+        }
         if self == Self::AllowLoopback {
             return None;
         }
