@@ -27,7 +27,11 @@ mod throttle;
 mod tokens;
 mod webhooks;
 
-use axum::{Json, Router, routing::MethodRouter};
+use axum::{
+    Json, Router,
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
 use hookline::app::App;
 use problem::Problem;
 use serde::Serialize;
@@ -87,6 +91,11 @@ pub fn router(app: App) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(state)
+}
+
+/// The answer to a request that failed for want of something behind the API; `cause` is logged, not told.
+pub fn failed(cause: &dyn std::fmt::Display) -> Response {
+    Problem::internal(cause).into_response()
 }
 
 /// That the API is up.

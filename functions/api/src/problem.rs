@@ -119,7 +119,7 @@ impl Problem {
         Self { retry_after: Some(wait), ..problem }
     }
 
-    fn internal(cause: &dyn std::fmt::Display) -> Self {
+    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         let detail = "Something went wrong on our side. It is safe to try again with the same Idempotency-Key.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error", detail)

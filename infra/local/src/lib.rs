@@ -1,16 +1,16 @@
 //! Hookline on one machine: every function in one process, on an embedded AWS.
 //!
 //! Nothing here knows how a delivery goes. The handlers are those that Lambda runs; this crate answers their SDK's HTTP
-//! requests ([`embedded`]), makes the tables and queues ([`provision`]), and invokes them ([`pollers`]).
+//! requests ([`embedded`]), makes the tables and queues ([`provision`]), invokes them ([`pollers`]), and listens ([`listener`]).
 
 pub mod embedded;
+mod listener;
 mod local_token;
 pub mod options;
 pub mod pollers;
 pub mod provision;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use deliver::Deliverer;
 use embedded::EmbeddedAws;
 use hookline::{
@@ -44,7 +44,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
     let config = provision::config(&aws, options.retry_schedule.clone(), policy);
     provision::provision(&aws, &config).await?;
-    let app = App::new(&aws.sdk_config(), config, clock, Random::system());
+    let (dynamodb, sqs, scheduler) = (aws.dynamodb(), aws.sqs(), aws.scheduler());
+    let app = App { dynamodb, sqs, scheduler, config, clock, random: Random::system() };
     let token = local_token::ensure(&app, options.token.clone(), data).await?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -54,18 +55,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let mut tasks = start_pollers(&app, &aws, &stop)?;
-    let router = api::router(app);
-    let stopped = stop.clone().cancelled_owned();
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-    });
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the listener failed");
-        }
-    });
+    tasks.spawn(listener::serve(listener, api::router(app), aws, stop.clone()));
     signals.wait().await;
     stop.cancel();
     let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
@@ -92,6 +82,7 @@ fn start_pollers(app: &App, aws: &EmbeddedAws, stop: &CancellationToken) -> anyh
     tasks.spawn(pollers::poll_queue(app.clone(), events_queue_url, PUBLISH_CONCURRENCY, stop.clone(), publish));
     tasks.spawn(pollers::poll_schedules(app.clone(), aws.clone(), stop.clone()));
     tasks.spawn(pollers::sweep(aws.clone(), stop.clone()));
+    tasks.spawn(pollers::flush(aws.clone(), stop.clone()));
     Ok(tasks)
 }
 

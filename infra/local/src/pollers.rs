@@ -15,6 +15,10 @@ const BATCH: i32 = 10;
 const LONG_POLL_S: i32 = 20;
 /// Wait before a queue is asked again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Wait between two looks at all items for those that have expired. AWS takes days.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How much of what no caller waits for, the records of attempts, a loss of power may undo.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Wait before a schedule whose invocation failed fires again.
 const SCHEDULE_RETRY: Duration = Duration::from_secs(10);
 
@@ -137,14 +141,26 @@ async fn fire(app: App, aws: EmbeddedAws, schedule: DueSchedule) {
 
 /// Deletes expired items now and then, until `stop`.
 pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(Duration::from_secs(600));
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = interval.tick() => {}
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
-        if let Err(error) = aws.sweep_expired_items() {
+        if let Err(error) = aws.sweep_expired_items().await {
             tracing::error!(%error, "expired items could not be deleted");
+        }
+    }
+}
+
+/// Puts what nobody waits for on the disk as well, until `stop`.
+pub async fn flush(aws: EmbeddedAws, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FLUSH_EVERY) => {}
+        }
+        if let Err(error) = aws.flush().await {
+            tracing::error!(%error, "the disk cannot be written");
         }
     }
 }

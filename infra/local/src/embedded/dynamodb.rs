@@ -1,81 +1,111 @@
 //! `DynamoDB`: the `dynoxide` engine behind the JSON protocol. This module only finds the engine's function for an
 //! operation and puts its errors on the wire; what an expression means is the engine's business.
+//!
+//! Left out: transactions, which Hookline does not use, and whose repeated requests the engine's functions do not know.
 
-use super::wire::Reply;
-use anyhow::Context;
-use dynoxide::{Database, DynoxideError, storage_backend};
+use super::wire::{Fault, Reply};
+use dynoxide::{
+    DynoxideError,
+    actions::{self, vector_lifecycle::VectorIndexLifecycle},
+    storage::{ScanParams, Storage},
+    storage_backend,
+};
+use futures::FutureExt;
 use hookline::time::Clock;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{path::Path, sync::Arc};
+use serde_json::Value;
 
-/// The file of the tables.
-pub(super) const FILE: &str = "dynamodb.sqlite3";
+/// Items looked at for their time to live in one piece of work, which other work waits for.
+const SWEEP_PAGE: usize = 100;
 
-/// The tables.
-pub(super) struct DynamoDb(Database);
-
-impl DynamoDb {
-    /// Opens the file in the folder `data`, or a database in memory that tells the time by `clock`.
-    pub(super) fn open(data: Option<&Path>, clock: &Clock) -> anyhow::Result<Self> {
-        let database = match data {
-            None => Database::memory_with_clock(Arc::new(EngineClock(clock.clone()))),
-            Some(folder) => {
-                let path = folder.join(FILE);
-                Database::new(path.to_str().context("the data folder's path must be UTF-8")?)
-            }
-        };
-        Ok(Self(database.with_context(|| format!("cannot open {FILE}"))?))
-    }
-
-    /// Answers one operation.
-    pub(super) fn call(&self, operation: &str, body: &[u8]) -> Reply {
-        match self.run(operation, body) {
-            Ok(body) => Reply::ok(body),
-            Err(error) => Reply { status: error.status_code(), headers: Vec::new(), body: error.to_json() },
-        }
-    }
-
-    /// Deletes what has expired; tells how many items.
-    pub(super) fn sweep_expired_items(&self) -> anyhow::Result<usize> {
-        self.0.sweep_ttl().context("cannot delete expired items")
-    }
-
-    fn run(&self, operation: &str, body: &[u8]) -> dynoxide::Result<String> {
-        let db = &self.0;
-        match operation {
-            "CreateTable" => with(body, |request| db.create_table(request)),
-            "DescribeTable" => with(body, |request| db.describe_table(request)),
-            "DeleteTable" => with(body, |request| db.delete_table(request)),
-            "ListTables" => with(body, |request| db.list_tables(request)),
-            "UpdateTimeToLive" => with(body, |request| db.update_time_to_live(request)),
-            "DescribeTimeToLive" => with(body, |request| db.describe_time_to_live(request)),
-            "PutItem" => with(body, |request| db.put_item(request)),
-            "GetItem" => with(body, |request| db.get_item(request)),
-            "UpdateItem" => with(body, |request| db.update_item(request)),
-            "DeleteItem" => with(body, |request| db.delete_item(request)),
-            "Query" => with(body, |request| db.query(request)),
-            "Scan" => with(body, |request| db.scan(request)),
-            "BatchGetItem" => with(body, |request| db.batch_get_item(request)),
-            "BatchWriteItem" => with(body, |request| db.batch_write_item(request)),
-            "TransactGetItems" => with(body, |request| db.transact_get_items(request)),
-            "TransactWriteItems" => with(body, |request| db.transact_write_items(request)),
-            other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
-        }
-    }
+/// Answers one operation.
+///
+/// # Errors
+/// The answer is an error: nothing that the operation wrote may stay.
+pub(super) fn call(storage: &Storage, operation: &str, body: &[u8]) -> Result<Reply, Fault> {
+    let run = || match operation {
+        "CreateTable" => with(body, |request| actions::create_table::execute(storage, request)),
+        "DescribeTable" => with(body, |request| async {
+            actions::describe_table::execute(storage, request, &VectorIndexLifecycle::new()).await
+        }),
+        "ListTables" => with(body, |request| actions::list_tables::execute(storage, request)),
+        "UpdateTimeToLive" => with(body, |request| actions::update_time_to_live::execute(storage, request)),
+        "DescribeTimeToLive" => with(body, |request| actions::describe_time_to_live::execute(storage, request)),
+        "PutItem" => with(body, |request| actions::put_item::execute(storage, request)),
+        "GetItem" => with(body, |request| actions::get_item::execute(storage, request)),
+        "UpdateItem" => with(body, |request| actions::update_item::execute(storage, request)),
+        "DeleteItem" => with(body, |request| actions::delete_item::execute(storage, request)),
+        "Query" => with(body, |request| actions::query::execute(storage, request)),
+        "Scan" => with(body, |request| actions::scan::execute(storage, request)),
+        "BatchGetItem" => with(body, |request| actions::batch_get_item::execute(storage, request)),
+        "BatchWriteItem" => with(body, |request| actions::batch_write_item::execute(storage, request)),
+        other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
+    };
+    run().map(Reply::ok).map_err(|error| Fault::whole(error.status_code(), error.to_json()))
 }
 
 /// Reads the request, runs the engine's function, writes the answer.
-fn with<Request: DeserializeOwned, Answer: Serialize>(
+fn with<Request: DeserializeOwned, Answer: Serialize, Running: Future<Output = dynoxide::Result<Answer>>>(
     body: &[u8],
-    run: impl FnOnce(Request) -> dynoxide::Result<Answer>,
+    run: impl FnOnce(Request) -> Running,
 ) -> dynoxide::Result<String> {
     let request =
         serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
-    serde_json::to_string(&run(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+    let answer = run(request).now_or_never().expect("the engine on SQLite never waits")?;
+    serde_json::to_string(&answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+/// Where a sweep through the tables is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sweep {
+    tables_done: usize,
+    after: Option<(String, String)>,
+    /// Items deleted so far.
+    pub(super) deleted: usize,
+    /// Whether there is nothing further to look at.
+    pub(super) done: bool,
+}
+
+impl Sweep {
+    /// Looks at some more items and deletes those whose time to live is over.
+    pub(super) fn go_on(mut self, storage: &Storage, now_s: i64) -> Result<Self, Fault> {
+        let tables = storage.list_ttl_enabled_tables().map_err(fault)?;
+        let Some(table) = tables.get(self.tables_done) else { return Ok(Self { done: true, ..self }) };
+        let name = &table.table_name;
+        let after = self.after.as_ref();
+        let page = ScanParams {
+            limit: Some(SWEEP_PAGE),
+            exclusive_start_pk: after.map(|(partition, _)| partition.as_str()),
+            exclusive_start_sk: after.map(|(_, sort)| sort.as_str()),
+            ..ScanParams::default()
+        };
+        let items = storage.scan_items(name, &page).map_err(fault)?;
+        let attribute = table.ttl_attribute.as_deref().unwrap_or_default();
+        for (partition, sort, item) in &items {
+            if expires_at(item, attribute).is_some_and(|expires_at| expires_at <= now_s) {
+                storage.delete_item(name, partition, sort).map_err(fault)?;
+                self.deleted += 1;
+            }
+        }
+        let full = items.len() == SWEEP_PAGE;
+        self.after = items.into_iter().next_back().filter(|_| full).map(|(partition, sort, _)| (partition, sort));
+        self.tables_done += usize::from(!full);
+        Ok(self)
+    }
+}
+
+/// When an item expires, in seconds since the Unix epoch.
+fn expires_at(item: &str, attribute: &str) -> Option<i64> {
+    let item: Value = serde_json::from_str(item).ok()?;
+    item.get(attribute)?.get("N")?.as_str()?.parse().ok()
+}
+
+fn fault(error: DynoxideError) -> Fault {
+    Fault::internal(&error.to_string())
 }
 
 /// The given clock, as the engine wants it told.
-struct EngineClock(Clock);
+pub(super) struct EngineClock(pub(super) Clock);
 
 impl storage_backend::Clock for EngineClock {
     fn now_unix_secs(&self) -> u64 {

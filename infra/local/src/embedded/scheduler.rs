@@ -5,26 +5,23 @@
 //! schedule fires at its second (AWS takes up to a minute more), and every group is taken to exist.
 
 use super::{
-    ACCOUNT, REGION, sqlite,
+    ACCOUNT, REGION,
+    engine::Engine,
     wire::{self, Fault},
 };
-use anyhow::Context;
 use hookline::time::{Clock, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::Notify;
 
-/// The file of the schedules.
-pub(super) const FILE: &str = "schedules.sqlite3";
-
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS schedule (
+/// No table of DynamoDB's can have a name with a colon.
+pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS \"scheduler:schedule\" (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     group_name TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -60,19 +57,14 @@ pub struct DueSchedule {
 }
 
 /// The schedules.
-pub(super) struct Scheduler {
+pub(super) struct Schedules {
     clock: Clock,
-    state: Mutex<State>,
-    /// Told when something may be due earlier than was known.
-    changed: Notify,
-}
-
-struct State {
-    connection: Connection,
     /// Due moment and id of every schedule that is not handed out, with the attempts so far. An id whose row is gone
     /// has been deleted meanwhile.
     due: BTreeMap<(i64, i64), u32>,
     handed_out: BTreeSet<i64>,
+    /// Told when something may be due earlier than was known.
+    changed: Arc<Notify>,
 }
 
 #[derive(Deserialize)]
@@ -102,152 +94,105 @@ struct Target {
     input: Option<String>,
 }
 
-impl Scheduler {
-    /// Opens the file in the folder `data`, or a database in memory.
-    pub(super) fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
-        let connection = sqlite::open(data, FILE, SCHEMA)?;
-        let due = connection
-            .prepare("SELECT due_ms, id FROM schedule")?
-            .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), 0)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let state = State { connection, due, handed_out: BTreeSet::new() };
-        Ok(Self { clock, state: Mutex::new(state), changed: Notify::new() })
+/// See [`EmbeddedAws::next_due_schedule`](super::EmbeddedAws::next_due_schedule).
+pub(super) async fn next_due(engine: &Engine) -> DueSchedule {
+    loop {
+        let looked = engine.now(|state| {
+            let (connection, _, schedules) = state.parts();
+            // Listening begins before looking, or a schedule made in between would go unheard.
+            let changed = Box::pin(Arc::clone(&schedules.changed).notified_owned());
+            Ok((schedules.hand_out(connection)?, changed))
+        });
+        let wait = match looked {
+            Ok((Ok(schedule), _)) => return schedule,
+            Ok((Err(wait), changed)) => {
+                let _ = tokio::time::timeout(wait, changed).await;
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(error = error.message(), "cannot read a due schedule");
+                WAIT_AFTER_ERROR
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl Schedules {
+    /// What is in the file.
+    pub(super) fn load(connection: &Connection, clock: Clock) -> anyhow::Result<Self> {
+        let (due, handed_out, changed) = (BTreeMap::new(), BTreeSet::new(), Arc::default());
+        let mut schedules = Self { clock, due, handed_out, changed };
+        schedules.reload(connection)?;
+        Ok(schedules)
+    }
+
+    /// Forgets what is in memory for what is in the file. What is handed out stays so.
+    pub(super) fn reload(&mut self, connection: &Connection) -> anyhow::Result<()> {
+        let mut statement = connection.prepare("SELECT due_ms, id FROM \"scheduler:schedule\"")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let due = rows.collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+        self.due = due.into_iter().filter(|(_, id)| !self.handed_out.contains(id)).map(|key| (key, 0)).collect();
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     /// Answers one request for `/schedules/{name}`.
-    pub(super) fn call(&self, method: &str, name: &str, group: Option<&str>, body: &[u8]) -> Result<String, Fault> {
+    pub(super) fn call(
+        &mut self,
+        connection: &Connection,
+        method: &str,
+        name: &str,
+        group: Option<&str>,
+        body: &[u8],
+    ) -> Result<String, Fault> {
         let group = group.unwrap_or("default");
         match method {
-            "POST" => self.create(name, body),
-            "GET" => self.get(group, name),
-            "DELETE" => self.delete(group, name),
+            "POST" => self.create(connection, name, body),
+            "GET" => get(connection, group, name),
+            "DELETE" => delete(connection, group, name),
             other => Err(Fault::unknown_operation(other)),
         }
     }
 
-    fn create(&self, name: &str, body: &[u8]) -> Result<String, Fault> {
+    fn create(&mut self, connection: &Connection, name: &str, body: &[u8]) -> Result<String, Fault> {
         let request: CreateSchedule = wire::read(body)?;
         let group = request.group_name.as_deref().unwrap_or("default");
         let due_ms = request.check(name, group)?.unix_ms();
         let document = std::str::from_utf8(body).map_err(|error| Fault::serialization(&error.to_string()))?;
-        let mut state = self.lock();
-        if let Some((stored, _)) = state.find(group, name)? {
+        if let Some((stored, _)) = find(connection, group, name)? {
             // The SDK repeats a request whose answer it lost; the token tells that it is the same one.
             let token = wire::read::<CreateSchedule>(stored.as_bytes())?.client_token;
             if token.is_none() || token != request.client_token {
                 return Err(Fault::new(409, "ConflictException", format!("Schedule {name} already exists.")));
             }
         } else {
-            let sql = "INSERT INTO schedule (group_name, name, due_ms, created_ms, document) VALUES (?, ?, ?, ?, ?)";
+            let sql = "INSERT INTO \"scheduler:schedule\" (group_name, name, due_ms, created_ms, document)
+                VALUES (?, ?, ?, ?, ?)";
             let row = params![group, name, due_ms, self.clock.now().unix_ms(), document];
-            state.connection.prepare_cached(sql)?.execute(row)?;
-            let id = state.connection.last_insert_rowid();
-            state.due.insert((due_ms, id), 0);
+            connection.prepare_cached(sql)?.execute(row)?;
+            self.due.insert((due_ms, connection.last_insert_rowid()), 0);
             self.changed.notify_waiters();
         }
         Ok(json!({"ScheduleArn": schedule_arn(group, name)}).to_string())
     }
 
-    fn get(&self, group: &str, name: &str) -> Result<String, Fault> {
-        let (document, created_ms) = self.lock().find(group, name)?.ok_or_else(|| not_found(name))?;
-        let mut schedule: Value = wire::read(document.as_bytes())?;
-        if let Value::Object(fields) = &mut schedule {
-            fields.remove("ClientToken");
-            fields.insert("Name".to_owned(), json!(name));
-            fields.insert("GroupName".to_owned(), json!(group));
-            fields.insert("Arn".to_owned(), json!(schedule_arn(group, name)));
-            fields.insert("State".to_owned(), json!("ENABLED"));
-            fields.insert("ScheduleExpressionTimezone".to_owned(), json!("UTC"));
-            fields.insert("CreationDate".to_owned(), json!(created_ms / 1000));
-            fields.insert("LastModificationDate".to_owned(), json!(created_ms / 1000));
-        }
-        Ok(schedule.to_string())
-    }
-
-    fn delete(&self, group: &str, name: &str) -> Result<String, Fault> {
-        let state = self.lock();
-        let mut statement =
-            state.connection.prepare_cached("DELETE FROM schedule WHERE group_name = ? AND name = ?")?;
-        if statement.execute([group, name])? == 0 { Err(not_found(name)) } else { Ok("{}".to_owned()) }
-    }
-
-    /// See [`EmbeddedAws::next_due_schedule`](super::EmbeddedAws::next_due_schedule).
-    pub(super) async fn next_due(&self) -> DueSchedule {
-        loop {
-            // Listening begins before looking, or a schedule made in between would go unheard.
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            let now = self.clock.now();
-            let (found, next_due_ms) = self.lock().hand_out(now);
-            let wait = match found {
-                Ok(Some(schedule)) => return schedule,
-                Ok(None) => next_due_ms.map_or(WAIT_MAX, |due_ms| Timestamp::from_unix_ms(due_ms).since(now)),
-                Err(error) => {
-                    tracing::error!(%error, "cannot read a due schedule");
-                    WAIT_AFTER_ERROR
-                }
-            };
-            let _ = tokio::time::timeout(wait.min(WAIT_MAX), changed).await;
-        }
-    }
-
-    /// See [`EmbeddedAws::schedule_done`](super::EmbeddedAws::schedule_done).
-    pub(super) fn done(&self, schedule: &DueSchedule) -> anyhow::Result<()> {
-        let mut state = self.lock();
-        state
-            .connection
-            .prepare_cached("DELETE FROM schedule WHERE id = ?")?
-            .execute([schedule.id])
-            .with_context(|| format!("cannot delete the schedule {}", schedule.name))?;
-        state.handed_out.remove(&schedule.id);
-        Ok(())
-    }
-
-    /// See [`EmbeddedAws::schedule_failed`](super::EmbeddedAws::schedule_failed).
-    pub(super) fn failed(&self, schedule: &DueSchedule, retry_in: Duration) {
-        let mut state = self.lock();
-        if state.handed_out.remove(&schedule.id) {
-            let due_ms = self.clock.now().plus(retry_in).unix_ms();
-            state.due.insert((due_ms, schedule.id), schedule.attempt);
-            self.changed.notify_waiters();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// The stored request and when it came, in milliseconds.
-    fn find(&self, group: &str, name: &str) -> rusqlite::Result<Option<(String, i64)>> {
-        self.connection
-            .prepare_cached("SELECT document, created_ms FROM schedule WHERE group_name = ? AND name = ?")?
-            .query_row([group, name], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()
-    }
-
-    /// The schedule that has been due the longest, or none; and when the next one is due.
-    fn hand_out(&mut self, now: Timestamp) -> (anyhow::Result<Option<DueSchedule>>, Option<i64>) {
-        let found = self.take_due(now);
-        (found, self.due.first_key_value().map(|((due_ms, _), _)| *due_ms))
-    }
-
-    fn take_due(&mut self, now: Timestamp) -> anyhow::Result<Option<DueSchedule>> {
+    /// The schedule that has been due the longest; or how long to wait before looking again.
+    fn hand_out(&mut self, connection: &Connection) -> Result<Result<DueSchedule, Duration>, Fault> {
+        let now = self.clock.now();
         while let Some((&(due_ms, id), &attempts)) = self.due.first_key_value() {
             if due_ms > now.unix_ms() {
-                break;
+                return Ok(Err(Timestamp::from_unix_ms(due_ms).since(now).min(WAIT_MAX)));
             }
-            let row: Option<(String, String, i64, String)> = self
-                .connection
-                .prepare_cached("SELECT group_name, name, due_ms, document FROM schedule WHERE id = ?")?
+            let row: Option<(String, String, i64, String)> = connection
+                .prepare_cached("SELECT group_name, name, due_ms, document FROM \"scheduler:schedule\" WHERE id = ?")?
                 .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
                 .optional()?;
             self.due.remove(&(due_ms, id));
             let Some((group, name, due_ms, document)) = row else { continue };
-            let CreateSchedule { target, .. } = serde_json::from_str(&document)?;
+            let CreateSchedule { target, .. } = wire::read(document.as_bytes())?;
             self.handed_out.insert(id);
-            return Ok(Some(DueSchedule {
+            return Ok(Ok(DueSchedule {
                 name,
                 group,
                 target_arn: target.arn,
@@ -257,8 +202,53 @@ impl State {
                 id,
             }));
         }
-        Ok(None)
+        Ok(Err(WAIT_MAX))
     }
+
+    /// See [`EmbeddedAws::schedule_done`](super::EmbeddedAws::schedule_done).
+    pub(super) fn done(&mut self, connection: &Connection, schedule: &DueSchedule) -> Result<(), Fault> {
+        let sql = "DELETE FROM \"scheduler:schedule\" WHERE id = ?";
+        connection.prepare_cached(sql)?.execute([schedule.id])?;
+        self.handed_out.remove(&schedule.id);
+        Ok(())
+    }
+
+    /// See [`EmbeddedAws::schedule_failed`](super::EmbeddedAws::schedule_failed).
+    pub(super) fn failed(&mut self, schedule: &DueSchedule, retry_in: Duration) {
+        if self.handed_out.remove(&schedule.id) {
+            let due_ms = self.clock.now().plus(retry_in).unix_ms();
+            self.due.insert((due_ms, schedule.id), schedule.attempt);
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+/// The stored request and when it came, in milliseconds.
+fn find(connection: &Connection, group: &str, name: &str) -> rusqlite::Result<Option<(String, i64)>> {
+    let sql = "SELECT document, created_ms FROM \"scheduler:schedule\" WHERE group_name = ? AND name = ?";
+    connection.prepare_cached(sql)?.query_row([group, name], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+fn get(connection: &Connection, group: &str, name: &str) -> Result<String, Fault> {
+    let (document, created_ms) = find(connection, group, name)?.ok_or_else(|| not_found(name))?;
+    let mut schedule: Value = wire::read(document.as_bytes())?;
+    if let Value::Object(fields) = &mut schedule {
+        fields.remove("ClientToken");
+        fields.insert("Name".to_owned(), json!(name));
+        fields.insert("GroupName".to_owned(), json!(group));
+        fields.insert("Arn".to_owned(), json!(schedule_arn(group, name)));
+        fields.insert("State".to_owned(), json!("ENABLED"));
+        fields.insert("ScheduleExpressionTimezone".to_owned(), json!("UTC"));
+        fields.insert("CreationDate".to_owned(), json!(created_ms / 1000));
+        fields.insert("LastModificationDate".to_owned(), json!(created_ms / 1000));
+    }
+    Ok(schedule.to_string())
+}
+
+fn delete(connection: &Connection, group: &str, name: &str) -> Result<String, Fault> {
+    let sql = "DELETE FROM \"scheduler:schedule\" WHERE group_name = ? AND name = ?";
+    let deleted = connection.prepare_cached(sql)?.execute([group, name])?;
+    if deleted == 0 { Err(not_found(name)) } else { Ok("{}".to_owned()) }
 }
 
 impl CreateSchedule {

@@ -18,10 +18,12 @@ pub(super) struct Reply {
 }
 
 /// An error in AWS's words.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     status: u16,
     code: &'static str,
+    /// The whole body, where a service makes its own.
+    body: Option<String>,
     /// SQS began with another protocol: its SDKs know an error by the name that it had there.
     query_code: Option<&'static str>,
     message: String,
@@ -37,7 +39,17 @@ impl Reply {
 impl Fault {
     /// An error with the HTTP status and the name that the service's model gives it.
     pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, query_code: None, message: message.into() }
+        Self { status, code, body: None, query_code: None, message: message.into() }
+    }
+
+    /// An error whose body the service has made.
+    pub(super) fn whole(status: u16, body: String) -> Self {
+        Self { body: Some(body), ..Self::new(status, "", "") }
+    }
+
+    /// AWS's own failure, which the SDK tries again.
+    pub(super) fn internal(message: &str) -> Self {
+        Self::new(500, "InternalFailure", message)
     }
 
     /// The same error, with the name that it has in the query protocol.
@@ -70,12 +82,15 @@ impl Fault {
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         tracing::error!(%error, "the embedded AWS cannot use its file");
-        Self::new(500, "InternalFailure", error.to_string())
+        Self::internal(&error.to_string())
     }
 }
 
 impl From<Fault> for Reply {
     fn from(fault: Fault) -> Self {
+        if let Some(body) = fault.body {
+            return Self { status: fault.status, headers: Vec::new(), body };
+        }
         let mut headers = vec![("x-amzn-errortype", fault.code.to_owned())];
         if let Some(code) = fault.query_code {
             headers.push(("x-amzn-query-error", format!("{code};Sender")));

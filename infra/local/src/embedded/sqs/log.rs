@@ -1,25 +1,23 @@
-//! The queues' SQLite file: every queue's settings and every message with its contents. It is written before a request
+//! The queues in the file: every queue's settings and every message with its contents. They are written before a request
 //! is answered and read for contents only; the order of messages is the [index](super::index)'s.
 
 use super::{QueueSettings, shapes::Outgoing};
-use crate::embedded::sqlite;
 use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-/// The file of the queues.
-pub(in crate::embedded) const FILE: &str = "queues.sqlite3";
-
+/// No table of DynamoDB's can have a name with a colon.
+///
 /// `visible_ms` is the end of the delay, or of the wait that a receiver asked for. How long a message that was merely
 /// received stays hidden dies with the process that holds it.
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS queue (
+pub(in crate::embedded) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS \"sqs:queue\" (
     name TEXT PRIMARY KEY,
     visibility_timeout_ms INTEGER NOT NULL,
     max_receive_count INTEGER NOT NULL,
     dead_letter_queue TEXT
 );
-CREATE TABLE IF NOT EXISTS message (
+CREATE TABLE IF NOT EXISTS \"sqs:message\" (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
     group_id TEXT,
@@ -31,9 +29,9 @@ CREATE TABLE IF NOT EXISTS message (
     first_received_ms INTEGER
 );";
 
-/// The file.
-#[derive(Debug)]
-pub(super) struct Log(Connection);
+/// The queues' tables, within the transaction that the connection is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log<'a>(pub(super) &'a Connection);
 
 /// What the index needs of a stored message.
 pub(super) struct Stored {
@@ -56,15 +54,10 @@ pub(super) struct Received {
     pub(super) receive_count: u32,
 }
 
-impl Log {
-    /// Opens the file in the folder `data`, or a database in memory.
-    pub(super) fn open(data: Option<&Path>) -> anyhow::Result<Self> {
-        sqlite::open(data, FILE, SCHEMA).map(Self)
-    }
-
+impl Log<'_> {
     /// All queues.
-    pub(super) fn queues(&self) -> anyhow::Result<Vec<(String, QueueSettings)>> {
-        let sql = "SELECT name, visibility_timeout_ms, max_receive_count, dead_letter_queue FROM queue";
+    pub(super) fn queues(self) -> anyhow::Result<Vec<(String, QueueSettings)>> {
+        let sql = "SELECT name, visibility_timeout_ms, max_receive_count, dead_letter_queue FROM \"sqs:queue\"";
         let mut statement = self.0.prepare(sql)?;
         let rows = statement.query_map([], |row| {
             let settings = QueueSettings {
@@ -78,8 +71,8 @@ impl Log {
     }
 
     /// All messages, oldest first.
-    pub(super) fn messages(&self) -> anyhow::Result<Vec<Stored>> {
-        let sql = "SELECT id, queue, group_id, visible_ms, receive_count FROM message ORDER BY id";
+    pub(super) fn messages(self) -> anyhow::Result<Vec<Stored>> {
+        let sql = "SELECT id, queue, group_id, visible_ms, receive_count FROM \"sqs:message\" ORDER BY id";
         let mut statement = self.0.prepare(sql)?;
         let rows = statement.query_map([], |row| {
             Ok(Stored {
@@ -94,8 +87,8 @@ impl Log {
     }
 
     /// Makes a queue or changes its settings.
-    pub(super) fn put_queue(&self, name: &str, settings: &QueueSettings) -> anyhow::Result<()> {
-        let sql = "INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?)";
+    pub(super) fn put_queue(self, name: &str, settings: &QueueSettings) -> anyhow::Result<()> {
+        let sql = "INSERT OR REPLACE INTO \"sqs:queue\" VALUES (?, ?, ?, ?)";
         let timeout_ms = i64::try_from(settings.visibility_timeout.as_millis())?;
         let row = params![name, timeout_ms, settings.max_receive_count, settings.dead_letter_queue];
         self.0.execute(sql, row).with_context(|| format!("cannot store the queue {name}"))?;
@@ -103,31 +96,28 @@ impl Log {
     }
 
     /// Stores messages, all or none; gives their ids in the same order.
-    pub(super) fn insert(&mut self, queue: &str, messages: &[&Outgoing], now_ms: i64) -> rusqlite::Result<Vec<i64>> {
-        let transaction = self.0.transaction()?;
+    pub(super) fn insert(self, queue: &str, messages: &[&Outgoing], now_ms: i64) -> rusqlite::Result<Vec<i64>> {
         let mut ids = Vec::with_capacity(messages.len());
-        let sql = "INSERT INTO message (queue, group_id, body, attributes, sent_ms, visible_ms)
+        let sql = "INSERT INTO \"sqs:message\" (queue, group_id, body, attributes, sent_ms, visible_ms)
             VALUES (?, ?, ?, ?, ?, ?)";
         for message in messages {
             let attributes = message.message_attributes.as_ref().map(ToString::to_string);
             let (group, visible_ms) = (&message.message_group_id, message.visible_ms(now_ms));
             let row = params![queue, group, message.message_body, attributes, now_ms, visible_ms];
-            transaction.prepare_cached(sql)?.execute(row)?;
-            ids.push(transaction.last_insert_rowid());
+            self.0.prepare_cached(sql)?.execute(row)?;
+            ids.push(self.0.last_insert_rowid());
         }
-        transaction.commit()?;
         Ok(ids)
     }
 
     /// Counts one receipt of each message, and reads it.
-    pub(super) fn receive(&mut self, ids: &[i64], now_ms: i64) -> rusqlite::Result<Vec<Received>> {
-        let transaction = self.0.transaction()?;
+    pub(super) fn receive(self, ids: &[i64], now_ms: i64) -> rusqlite::Result<Vec<Received>> {
         let mut messages = Vec::with_capacity(ids.len());
-        let sql = "UPDATE message
+        let sql = "UPDATE \"sqs:message\"
             SET receive_count = receive_count + 1, first_received_ms = coalesce(first_received_ms, ?) WHERE id = ?
             RETURNING id, body, group_id, attributes, sent_ms, first_received_ms, receive_count";
         for id in ids {
-            let row = transaction.prepare_cached(sql)?.query_row([now_ms, *id], |row| {
+            let row = self.0.prepare_cached(sql)?.query_row([now_ms, *id], |row| {
                 Ok(Received {
                     id: row.get(0)?,
                     body: row.get(1)?,
@@ -140,36 +130,33 @@ impl Log {
             });
             messages.extend(row.optional()?);
         }
-        transaction.commit()?;
         Ok(messages)
     }
 
     /// Keeps a message hidden until `visible_ms`.
-    pub(super) fn hide(&self, id: i64, visible_ms: i64) -> rusqlite::Result<()> {
-        let mut statement = self.0.prepare_cached("UPDATE message SET visible_ms = ? WHERE id = ?")?;
+    pub(super) fn hide(self, id: i64, visible_ms: i64) -> rusqlite::Result<()> {
+        let mut statement = self.0.prepare_cached("UPDATE \"sqs:message\" SET visible_ms = ? WHERE id = ?")?;
         statement.execute([visible_ms, id]).map(|_| ())
     }
 
     /// Moves messages to another queue.
-    pub(super) fn move_to(&mut self, queue: &str, ids: &[i64]) -> rusqlite::Result<()> {
-        let transaction = self.0.transaction()?;
+    pub(super) fn move_to(self, queue: &str, ids: &[i64]) -> rusqlite::Result<()> {
         for id in ids {
-            transaction.prepare_cached("UPDATE message SET queue = ? WHERE id = ?")?.execute(params![queue, id])?;
+            self.0.prepare_cached("UPDATE \"sqs:message\" SET queue = ? WHERE id = ?")?.execute(params![queue, id])?;
         }
-        transaction.commit()
+        Ok(())
     }
 
     /// Deletes messages.
-    pub(super) fn delete(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
-        let transaction = self.0.transaction()?;
+    pub(super) fn delete(self, ids: &[i64]) -> rusqlite::Result<()> {
         for id in ids {
-            transaction.prepare_cached("DELETE FROM message WHERE id = ?")?.execute([id])?;
+            self.0.prepare_cached("DELETE FROM \"sqs:message\" WHERE id = ?")?.execute([id])?;
         }
-        transaction.commit()
+        Ok(())
     }
 
     /// Deletes all messages of a queue.
-    pub(super) fn purge(&self, queue: &str) -> rusqlite::Result<()> {
-        self.0.execute("DELETE FROM message WHERE queue = ?", [queue]).map(|_| ())
+    pub(super) fn purge(self, queue: &str) -> rusqlite::Result<()> {
+        self.0.execute("DELETE FROM \"sqs:message\" WHERE queue = ?", [queue]).map(|_| ())
     }
 }

@@ -1,34 +1,32 @@
 //! SQS: standard queues with visibility timeouts, delays, dead-letter queues and fair order between message groups,
 //! over the service's JSON protocol.
 //!
-//! The [`log`] is the truth on disk, the [`index`] the same in memory, ordered for receiving. A request is written to
-//! the log first, then to the index, then answered. Left out: FIFO queues, retention (messages stay until they are
-//! deleted), and the MD5 sums, which the SDK for Rust does not look at.
+//! The [`log`] is the truth in the file, the [`index`] the same in memory, ordered for receiving. A request is written to
+//! the log first, then to the index, and answered after the commit. Left out: FIFO queues, retention (messages stay until
+//! they are deleted), and the MD5 sums, which the SDK for Rust does not look at.
 
 mod index;
 mod log;
 mod shapes;
 
+pub(super) use log::SCHEMA;
+
 use super::{
     ACCOUNT, REGION,
+    engine::Engine,
     wire::{Fault, read},
 };
 use anyhow::Context;
 use hookline::time::Clock;
 use index::{Entry, Index, Place};
-pub(super) use log::FILE;
 use log::{Log, Received};
+use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use shapes::{
     Batch, BatchEntry, GetQueueAttributes, GetQueueUrl, Outgoing, PurgeQueue, Receipt, ReceiveMessage, SendMessage,
     Single, Visibility, invalid,
 };
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 
 /// What can be set on a queue.
@@ -50,13 +48,8 @@ impl Default for QueueSettings {
 }
 
 /// The queues.
-pub(super) struct Sqs {
+pub(super) struct Queues {
     clock: Clock,
-    state: Mutex<State>,
-}
-
-struct State {
-    log: Log,
     queues: BTreeMap<String, Queue>,
 }
 
@@ -70,145 +63,162 @@ struct Queue {
 /// What one entry of a batch comes to: what its line in the answer carries besides the id.
 type Outcome = Result<Value, Fault>;
 
-impl Sqs {
-    /// Opens the file in the folder `data`, or a database in memory.
-    pub(super) fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
-        let log = Log::open(data)?;
-        let now_ms = clock.now().unix_ms();
-        let mut queues: BTreeMap<_, _> =
-            log.queues()?.into_iter().map(|(name, settings)| (name, Queue::new(settings))).collect();
+/// Answers one `ReceiveMessage`, which waits for messages.
+pub(super) async fn receive(engine: &Engine, body: &[u8]) -> Result<String, Fault> {
+    let request: Arc<ReceiveMessage> = Arc::new(read(body)?);
+    request.check()?;
+    let url = request.queue_url.clone();
+    let changed = engine.run(move |state| Ok(Arc::clone(&state.queues.queue(&url)?.changed))).await?;
+    // The wait is a length of time, so it is tokio's; moments are the clock's.
+    let deadline = Instant::now() + Duration::from_secs(request.wait_seconds());
+    loop {
+        // Listening begins before looking, or a message sent in between would go unheard.
+        let mut woken = std::pin::pin!(changed.notified());
+        woken.as_mut().enable();
+        let asked = Arc::clone(&request);
+        let (messages, until_visible) = engine
+            .run(move |state| {
+                let (connection, queues, _) = state.parts();
+                queues.receive(Log(connection), &asked)
+            })
+            .await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !messages.is_empty() || left.is_zero() {
+            let messages: Vec<_> = messages.into_iter().map(|message| show(message, &request)).collect();
+            return Ok(json!({"Messages": messages}).to_string());
+        }
+        let wait = until_visible.map_or(left, |until_visible| until_visible.min(left));
+        let _ = tokio::time::timeout(wait, woken).await;
+    }
+}
+
+impl Queues {
+    /// What is in the file.
+    pub(super) fn load(connection: &Connection, clock: Clock) -> anyhow::Result<Self> {
+        let mut queues = Self { clock, queues: BTreeMap::new() };
+        queues.reload(connection)?;
+        Ok(queues)
+    }
+
+    /// Forgets what is in memory for what is in the file.
+    pub(super) fn reload(&mut self, connection: &Connection) -> anyhow::Result<()> {
+        let (log, now_ms) = (Log(connection), self.now_ms());
+        let mut before = std::mem::take(&mut self.queues);
+        for (name, settings) in log.queues()? {
+            // Whoever waits for messages waits on: it is told below.
+            let changed = before.remove(&name).map(|queue| queue.changed).unwrap_or_default();
+            self.queues.insert(name, Queue { settings, index: Index::default(), changed });
+        }
         for stored in log.messages()? {
-            let queue = queues.get_mut(&stored.queue).context("a stored message is in no queue")?;
+            let queue = self.queues.get_mut(&stored.queue).context("a stored message is in no queue")?;
             let group = stored.group.as_deref().unwrap_or_default();
             queue.index.insert(stored.id, group, stored.visible_ms, stored.receive_count, now_ms);
         }
-        Ok(Self { clock, state: Mutex::new(State { log, queues }) })
+        self.queues.values().for_each(|queue| queue.changed.notify_waiters());
+        Ok(())
     }
 
     /// See [`EmbeddedAws::create_queue`](super::EmbeddedAws::create_queue).
-    pub(super) fn create_queue(&self, name: &str, settings: QueueSettings) -> anyhow::Result<()> {
-        let State { log, queues } = &mut *self.lock();
+    pub(super) fn create(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+        settings: QueueSettings,
+    ) -> anyhow::Result<()> {
         if let Some(dead_letter_queue) = &settings.dead_letter_queue {
-            anyhow::ensure!(queues.contains_key(dead_letter_queue), "there is no queue {dead_letter_queue}");
+            anyhow::ensure!(self.queues.contains_key(dead_letter_queue), "there is no queue {dead_letter_queue}");
             anyhow::ensure!(dead_letter_queue != name, "the queue {name} cannot be its own dead-letter queue");
         }
-        log.put_queue(name, &settings)?;
-        match queues.get_mut(name) {
+        Log(connection).put_queue(name, &settings)?;
+        match self.queues.get_mut(name) {
             Some(queue) => queue.settings = settings,
             None => {
-                queues.insert(name.to_owned(), Queue::new(settings));
+                self.queues.insert(name.to_owned(), Queue::new(settings));
             }
         }
         Ok(())
     }
 
-    /// Answers one action.
-    pub(super) async fn call(&self, action: &str, body: &[u8]) -> Result<String, Fault> {
+    /// Answers one action other than `ReceiveMessage`.
+    pub(super) fn call(&mut self, connection: &Connection, action: &str, body: &[u8]) -> Result<String, Fault> {
+        let log = Log(connection);
         match action {
-            "SendMessage" => self.send(&read(body)?),
-            "SendMessageBatch" => self.send_batch(read(body)?),
-            "ReceiveMessage" => self.receive(read(body)?).await,
-            "DeleteMessage" => self.delete(&read(body)?),
-            "DeleteMessageBatch" => self.delete_batch(read(body)?),
-            "ChangeMessageVisibility" => self.change_visibility(&read(body)?),
-            "ChangeMessageVisibilityBatch" => self.change_visibility_batch(read(body)?),
+            "SendMessage" => self.send_one(log, &read(body)?),
+            "SendMessageBatch" => self.send_batch(log, read(body)?),
+            "DeleteMessage" => self.delete_one(log, &read(body)?),
+            "DeleteMessageBatch" => self.delete_batch(log, read(body)?),
+            "ChangeMessageVisibility" => self.change_visibility_one(log, &read(body)?),
+            "ChangeMessageVisibilityBatch" => self.change_visibility_batch(log, read(body)?),
             "GetQueueAttributes" => self.queue_attributes(&read(body)?),
             "GetQueueUrl" => self.look_up(&read(body)?),
-            "PurgeQueue" => self.purge(&read(body)?),
+            "PurgeQueue" => self.purge(log, &read(body)?),
             other => Err(Fault::unknown_operation(other)),
         }
     }
 
-    fn send(&self, request: &SendMessage) -> Result<String, Fault> {
+    fn send_one(&mut self, log: Log<'_>, request: &SendMessage) -> Result<String, Fault> {
         request.message.check()?;
-        let ids = self.lock().send(&request.queue_url, &[&request.message], self.now_ms())?;
+        let ids = self.send(log, &request.queue_url, &[&request.message])?;
         Ok(json!({"MessageId": ids.first().map(|id| message_id(*id))}).to_string())
     }
 
-    fn send_batch(&self, request: Batch<Outgoing>) -> Result<String, Fault> {
+    fn send_batch(&mut self, log: Log<'_>, request: Batch<Outgoing>) -> Result<String, Fault> {
         request.check_ids()?;
         request.check_weight()?;
         let checked: Vec<_> = request.entries.iter().map(|entry| entry.entry.check()).collect();
         let good = request.entries.iter().zip(&checked).filter(|(_, check)| check.is_ok());
         let messages: Vec<_> = good.map(|(entry, _)| &entry.entry).collect();
-        let mut ids = self.lock().send(&request.queue_url, &messages, self.now_ms())?.into_iter();
+        let mut ids = self.send(log, &request.queue_url, &messages)?.into_iter();
         let outcomes: Vec<Outcome> =
             checked.into_iter().map(|check| check.map(|()| json!({"MessageId": ids.next().map(message_id)}))).collect();
         Ok(batch_answer(request.entries, outcomes))
     }
 
-    async fn receive(&self, request: ReceiveMessage) -> Result<String, Fault> {
-        request.check()?;
-        let changed = Arc::clone(&self.lock().queue(&request.queue_url)?.changed);
-        // The wait is a length of time, so it is tokio's; moments are the clock's.
-        let deadline = Instant::now() + Duration::from_secs(request.wait_seconds());
-        loop {
-            // Listening begins before looking, or a message sent in between would go unheard.
-            let mut woken = std::pin::pin!(changed.notified());
-            woken.as_mut().enable();
-            let now_ms = self.now_ms();
-            let (messages, next_visible_ms) = self.lock().receive(&request, now_ms)?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !messages.is_empty() || left.is_zero() {
-                let messages: Vec<_> = messages.into_iter().map(|message| show(message, &request)).collect();
-                return Ok(json!({"Messages": messages}).to_string());
-            }
-            let until_visible = next_visible_ms.and_then(|visible_ms| u64::try_from(visible_ms - now_ms).ok());
-            let wait = until_visible.map_or(left, |ms| Duration::from_millis(ms).min(left));
-            let _ = tokio::time::timeout(wait, woken).await;
-        }
-    }
-
-    fn delete(&self, request: &Single<Receipt>) -> Result<String, Fault> {
-        let mut outcomes = self.lock().delete(&request.queue_url, &[&request.entry.receipt_handle])?;
+    fn delete_one(&mut self, log: Log<'_>, request: &Single<Receipt>) -> Result<String, Fault> {
+        let mut outcomes = self.delete(log, &request.queue_url, &[&request.entry.receipt_handle])?;
         outcomes.pop().unwrap_or(Ok(json!({})))?;
         Ok("{}".to_owned())
     }
 
-    fn delete_batch(&self, request: Batch<Receipt>) -> Result<String, Fault> {
+    fn delete_batch(&mut self, log: Log<'_>, request: Batch<Receipt>) -> Result<String, Fault> {
         request.check_ids()?;
         let receipts: Vec<_> = request.entries.iter().map(|entry| entry.entry.receipt_handle.as_str()).collect();
-        let outcomes = self.lock().delete(&request.queue_url, &receipts)?;
+        let outcomes = self.delete(log, &request.queue_url, &receipts)?;
         Ok(batch_answer(request.entries, outcomes))
     }
 
-    fn change_visibility(&self, request: &Single<Visibility>) -> Result<String, Fault> {
-        let now_ms = self.now_ms();
-        self.lock().change_visibility(&request.queue_url, &request.entry, now_ms)?;
+    fn change_visibility_one(&mut self, log: Log<'_>, request: &Single<Visibility>) -> Result<String, Fault> {
+        self.change_visibility(log, &request.queue_url, &request.entry)?;
         Ok("{}".to_owned())
     }
 
-    fn change_visibility_batch(&self, request: Batch<Visibility>) -> Result<String, Fault> {
+    fn change_visibility_batch(&mut self, log: Log<'_>, request: Batch<Visibility>) -> Result<String, Fault> {
         request.check_ids()?;
-        let now_ms = self.now_ms();
-        let mut state = self.lock();
-        state.queue(&request.queue_url)?;
-        let change = |entry: &BatchEntry<Visibility>| state.change_visibility(&request.queue_url, &entry.entry, now_ms);
+        self.queue(&request.queue_url)?;
+        let change = |entry: &BatchEntry<Visibility>| self.change_visibility(log, &request.queue_url, &entry.entry);
         let outcomes = request.entries.iter().map(change).collect();
         Ok(batch_answer(request.entries, outcomes))
     }
 
-    fn queue_attributes(&self, request: &GetQueueAttributes) -> Result<String, Fault> {
+    fn queue_attributes(&mut self, request: &GetQueueAttributes) -> Result<String, Fault> {
         let now_ms = self.now_ms();
-        let mut state = self.lock();
-        let queue = state.queue(&request.queue_url)?;
+        let queue = self.queue(&request.queue_url)?;
         queue.index.advance(now_ms);
         let mut attributes = queue.attributes(name_in(&request.queue_url));
         attributes.retain(|name, _| request.attribute_names.iter().any(|wanted| wanted == "All" || wanted == name));
         Ok(json!({"Attributes": attributes}).to_string())
     }
 
-    fn look_up(&self, request: &GetQueueUrl) -> Result<String, Fault> {
+    fn look_up(&mut self, request: &GetQueueUrl) -> Result<String, Fault> {
         let url = queue_url(&request.queue_name);
-        self.lock().queue(&url)?;
+        self.queue(&url)?;
         Ok(json!({"QueueUrl": url}).to_string())
     }
 
-    fn purge(&self, request: &PurgeQueue) -> Result<String, Fault> {
-        let mut state = self.lock();
-        state.queue(&request.queue_url)?;
-        state.log.purge(name_in(&request.queue_url))?;
-        state.queue(&request.queue_url)?.index = Index::default();
+    fn purge(&mut self, log: Log<'_>, request: &PurgeQueue) -> Result<String, Fault> {
+        let queue = self.queue(&request.queue_url)?;
+        log.purge(name_in(&request.queue_url))?;
+        queue.index = Index::default();
         Ok("{}".to_owned())
     }
 
@@ -216,19 +226,14 @@ impl Sqs {
         self.clock.now().unix_ms()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     fn queue(&mut self, url: &str) -> Result<&mut Queue, Fault> {
         find(&mut self.queues, url)
     }
 
-    fn send(&mut self, url: &str, messages: &[&Outgoing], now_ms: i64) -> Result<Vec<i64>, Fault> {
-        let queue = find(&mut self.queues, url)?;
-        let ids = self.log.insert(name_in(url), messages, now_ms)?;
+    fn send(&mut self, log: Log<'_>, url: &str, messages: &[&Outgoing]) -> Result<Vec<i64>, Fault> {
+        let now_ms = self.now_ms();
+        let queue = self.queue(url)?;
+        let ids = log.insert(name_in(url), messages, now_ms)?;
         for (id, message) in ids.iter().zip(messages) {
             let group = message.message_group_id.as_deref().unwrap_or_default();
             queue.index.insert(*id, group, message.visible_ms(now_ms), 0, now_ms);
@@ -237,9 +242,10 @@ impl State {
         Ok(ids)
     }
 
-    /// The messages to be answered; and when the next one becomes visible.
-    fn receive(&mut self, request: &ReceiveMessage, now_ms: i64) -> Result<(Vec<Received>, Option<i64>), Fault> {
-        let queue = find(&mut self.queues, &request.queue_url)?;
+    /// The messages to be answered; and how long until the next one becomes visible.
+    fn receive(&mut self, log: Log<'_>, request: &ReceiveMessage) -> Result<(Vec<Received>, Option<Duration>), Fault> {
+        let now_ms = self.now_ms();
+        let queue = self.queue(&request.queue_url)?;
         queue.index.advance(now_ms);
         let timeout_ms = i64::try_from(queue.settings.visibility_timeout.as_millis()).unwrap_or(i64::MAX);
         let visible_ms = now_ms.saturating_add(request.visibility_ms().unwrap_or(timeout_ms));
@@ -257,17 +263,18 @@ impl State {
         let next_visible_ms = queue.index.next_visible_ms();
         let dead_letter_queue = queue.settings.dead_letter_queue.clone();
         if let Some(name) = dead_letter_queue.filter(|_| !dead.is_empty()) {
-            self.bury(&name, dead, now_ms)?;
+            self.bury(log, &name, dead, now_ms)?;
         }
-        let messages = if ids.is_empty() { Vec::new() } else { self.log.receive(&ids, now_ms)? };
-        Ok((messages, next_visible_ms))
+        let messages = if ids.is_empty() { Vec::new() } else { log.receive(&ids, now_ms)? };
+        let until_visible = next_visible_ms.and_then(|visible_ms| u64::try_from(visible_ms - now_ms).ok());
+        Ok((messages, until_visible.map(Duration::from_millis)))
     }
 
     /// Puts messages on the dead-letter queue `name`.
-    fn bury(&mut self, name: &str, dead: Vec<(i64, Entry)>, now_ms: i64) -> Result<(), Fault> {
+    fn bury(&mut self, log: Log<'_>, name: &str, dead: Vec<(i64, Entry)>, now_ms: i64) -> Result<(), Fault> {
         let ids: Vec<_> = dead.iter().map(|(id, _)| *id).collect();
-        self.log.move_to(name, &ids)?;
-        let queue = find(&mut self.queues, name)?;
+        log.move_to(name, &ids)?;
+        let queue = self.queue(name)?;
         for (id, entry) in dead {
             queue.index.insert(id, &entry.group, entry.visible_ms, entry.receive_count, now_ms);
         }
@@ -276,11 +283,11 @@ impl State {
     }
 
     /// Deletes what the receipts stand for. One that a later receipt has overtaken is accepted and does nothing.
-    fn delete(&mut self, url: &str, receipts: &[&str]) -> Result<Vec<Outcome>, Fault> {
-        let queue = find(&mut self.queues, url)?;
+    fn delete(&mut self, log: Log<'_>, url: &str, receipts: &[&str]) -> Result<Vec<Outcome>, Fault> {
+        let queue = self.queue(url)?;
         let found: Vec<_> = receipts.iter().map(|receipt| queue.holder(receipt)).collect();
         let ids: Vec<_> = found.iter().flatten().flatten().copied().collect();
-        self.log.delete(&ids)?;
+        log.delete(&ids)?;
         for id in ids {
             queue.index.remove(id);
         }
@@ -292,9 +299,10 @@ impl State {
     }
 
     /// Hides a message in flight for as long as the request says: what a receiver asks for outlives it.
-    fn change_visibility(&mut self, url: &str, request: &Visibility, now_ms: i64) -> Outcome {
+    fn change_visibility(&mut self, log: Log<'_>, url: &str, request: &Visibility) -> Outcome {
+        let now_ms = self.now_ms();
         let visible_ms = now_ms.saturating_add(request.visibility_ms()?);
-        let queue = find(&mut self.queues, url)?;
+        let queue = self.queue(url)?;
         queue.index.advance(now_ms);
         let Some(id) = queue.holder(&request.receipt_handle)? else {
             return Err(invalid("Reason: Message does not exist or is not available for visibility timeout change."));
@@ -303,7 +311,7 @@ impl State {
             return Err(Fault::new(400, "MessageNotInflight", "The message is not in flight.")
                 .with_query_code("AWS.SimpleQueueService.MessageNotInflight"));
         }
-        self.log.hide(id, visible_ms)?;
+        log.hide(id, visible_ms)?;
         queue.index.hide(id, visible_ms, now_ms);
         queue.changed.notify_waiters();
         Ok(json!({}))
