@@ -23,7 +23,7 @@ const PAYLOAD_BYTES: usize = 1024;
 /// Bytes of a delivered event besides its object: ids, type, time and punctuation.
 const ENVELOPE_BYTES: usize = 142;
 /// Connections that publish at once.
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 64;
 /// The type of every event.
 pub(crate) const EVENT_TYPE: &str = "user.created";
 

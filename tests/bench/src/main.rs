@@ -10,12 +10,14 @@
 //! | `latency.rs` | publish to arrival at a steady pace |
 //! | `start.rs` | from exec to the first answer |
 //! | `neighbours.rs` | a healthy endpoint beside one that hangs |
+//! | `cost/` | dollars for each million deliveries on AWS |
 //! | `stack.rs` | the process that is measured |
 //! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and the little HTTP that they speak |
 //! | `figures.rs` | percentiles, tables, JSON |
 
 #![allow(clippy::cast_precision_loss, reason = "counts and times are far below what an f64 counts exactly")]
 
+mod cost;
 mod figures;
 mod http;
 mod latency;
@@ -55,6 +57,7 @@ enum Section {
     Latency,
     Start,
     Neighbours,
+    Cost,
 }
 
 #[tokio::main]
@@ -83,6 +86,8 @@ impl Section {
             Self::Latency => latency::measure(local, quick).await,
             Self::Start => start::measure(local, quick).await,
             Self::Neighbours => neighbours::measure(local, quick).await,
+            // It has a runtime of its own, with a time of its own.
+            Self::Cost => tokio::task::spawn_blocking(cost::measure).await?,
         }
     }
 }
