@@ -125,12 +125,12 @@ async fn go_on(app: &App, fan_out: FanOut) -> Result<(), QueueError> {
 /// Whether the event is `webhook`'s: it subscribes, and is enabled, or was when the event was published.
 fn gets(webhook: &Webhook, fan_out: &FanOut) -> bool {
     let disabled_since = webhook.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= fan_out.event.made_at());
-    webhook.subscribes_to(&fan_out.event_type) && (webhook.is_enabled() || disabled_since)
+    webhook.wants(fan_out.event, &fan_out.event_type) && (webhook.is_enabled() || disabled_since)
 }
 
 /// How a delivery that is not stored yet stands: on its way, if the event is `webhook`'s.
 pub fn status_before_claim(webhook: &Webhook, event: &Event) -> Option<DeliveryStatus> {
-    if event.test || !webhook.subscribes_to(&event.event_type) || event.id.made_at() < webhook.created_at {
+    if event.test || !webhook.wants(event.id, &event.event_type) || event.id.made_at() < webhook.created_at {
         return None;
     }
     Some(if webhook.is_enabled() { DeliveryStatus::Pending } else { DeliveryStatus::Held })

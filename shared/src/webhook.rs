@@ -2,8 +2,8 @@
 
 use crate::{
     endpoint::EndpointUrl,
-    event_type::{EventType, Subscription},
-    id::{AccountId, WebhookId},
+    event_type::{self, EventType, Subscription},
+    id::{AccountId, EventId, WebhookId},
     secret::Secret,
     time::Timestamp,
 };
@@ -120,6 +120,18 @@ impl Webhook {
         self.events.iter().any(|subscription| subscription.covers(event_type))
     }
 
+    /// Whether an event is this webhook's: it subscribes, and is not the one that the event tells of.
+    pub fn wants(&self, event: EventId, event_type: &EventType) -> bool {
+        let tells_of_it = || (1..=self.generation).any(|count| self.disabling(count, event.made_at()) == event);
+        self.subscribes_to(event_type) && !(*event_type == EventType::webhook_disabled() && tells_of_it())
+    }
+
+    /// The event that tells the account's other webhooks of this one's disabling, its `generation`th, at `at`.
+    pub fn disabling(&self, generation: u32, at: Timestamp) -> EventId {
+        let seed = format!("{} {} {generation}", event_type::WEBHOOK_DISABLED, self.id);
+        EventId::derived(at, seed.as_bytes())
+    }
+
     /// The secrets that sign at `now`, the present one first.
     pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
         let previous = self.previous_secret.as_ref().filter(|previous| now < previous.until);
@@ -209,5 +221,32 @@ impl From<&Webhook> for WebhookView {
             created_at: webhook.created_at.to_string(),
             updated_at: webhook.updated_at.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::EndpointPolicy;
+
+    #[test]
+    fn the_others_are_told_of_a_disabling() {
+        let webhook = |id_ms| {
+            let id = WebhookId::first_at(Timestamp::from_unix_ms(id_ms));
+            let url = EndpointPolicy::Strict.judge_url("https://receiver.example/").expect("a URL");
+            let events = vec!["*".parse().expect("a subscription")];
+            let secret = Secret::parse("sixteen characters").expect("a secret");
+            Webhook::new("acme".parse().expect("a name"), id, url, events, secret, Timestamp::EPOCH)
+        };
+        let (mut disabled, other) = (webhook(1), webhook(2));
+        for count in 1..=2 {
+            disabled.disable(DisabledReason::Failures, Timestamp::from_unix_ms(7));
+            let event = disabled.disabling(count, Timestamp::from_unix_ms(7));
+            disabled.enable(Timestamp::from_unix_ms(8));
+            assert!(!disabled.wants(event, &EventType::webhook_disabled()), "{count}");
+            assert!(other.wants(event, &EventType::webhook_disabled()), "{count}");
+        }
+        let others = other.disabling(1, Timestamp::from_unix_ms(7));
+        assert!(disabled.wants(others, &EventType::webhook_disabled()));
     }
 }

@@ -4,8 +4,7 @@ use crate::DeliverError;
 use hookline::{
     app::App,
     delivery::Wakeup,
-    event_type::{self, EventType},
-    id::EventId,
+    event_type::EventType,
     metrics,
     queue::{self, Job, OwnEvent},
     store::webhooks,
@@ -25,10 +24,9 @@ pub(crate) async fn disable(app: &App, wakeup: &Wakeup, reason: DisabledReason) 
     let webhook = webhooks::change(app, &wakeup.account, wakeup.webhook(), change).await?;
     let Some(webhook) = webhook.filter(|webhook| was_disabled(webhook, wakeup)) else { return Ok(()) };
     metrics::webhook_disabled(reason);
-    let seed = format!("{} {} {}", event_type::WEBHOOK_DISABLED, webhook.id, webhook.generation);
     let event = OwnEvent {
         account: webhook.account.clone(),
-        id: EventId::derived(webhook.disabled_at.unwrap_or(now), seed.as_bytes()),
+        id: webhook.disabling(webhook.generation, webhook.disabled_at.unwrap_or(now)),
         event_type: EventType::webhook_disabled(),
         object: serde_json::value::to_raw_value(&WebhookView::from(&webhook)).expect("a view is JSON"),
     };

@@ -25,8 +25,8 @@ pub(crate) async fn recover(app: &App, job: Recover) -> Result<(), PublishError>
         return Ok(());
     };
     let page = events::oldest_first(app, &job.account, (job.first, job.last), job.after, PAGE).await?;
-    let subscribed = page.items.iter().filter(|event| webhook.subscribes_to(&event.event_type));
-    let ids: Vec<_> = subscribed.map(|event| event.id).collect();
+    let wanted = page.items.iter().filter(|event| webhook.wants(event.id, &event.event_type));
+    let ids: Vec<_> = wanted.map(|event| event.id).collect();
     let stored = deliveries::of_webhook(app, &job.account, job.webhook, &ids).await?;
     let undelivered = ids.iter().filter(|id| is_recovered(stored.get(id), &webhook));
     let turn = Turn::Scheduled { round: job.round, step: 1 };
