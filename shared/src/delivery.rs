@@ -278,10 +278,11 @@ impl Delivery {
         Ok(self)
     }
 
-    /// The delivery, put aside as `status` (held or cancelled) in place of the attempt that `wakeup` asks for at `now`.
+    /// The delivery, put aside as `status` (held, cancelled, or failed for want of its event) in place of the attempt that
+    /// `wakeup` asks for at `now`. A retry by hand is left out alone.
     pub fn put_aside(mut self, wakeup: &Wakeup, status: DeliveryStatus, now: Timestamp) -> Result<Self, Refusal> {
         self.admit(wakeup, now)?;
-        if let Turn::Scheduled { .. } = wakeup.turn {
+        if !matches!(wakeup.turn, Turn::Manual { .. }) {
             self.status = status;
             self.next_attempt_at = None;
         }
@@ -533,6 +534,13 @@ mod tests {
         assert!(held.wants(&wakeup(Turn::Scheduled { round: 7, step: 1 })));
         let delivered = after(&[200]).put_aside(&scheduled(2), DeliveryStatus::Held, NOW);
         assert_eq!(delivered, Err(Refusal::Over), "what was delivered stays so");
+    }
+
+    #[test]
+    fn a_test_that_cannot_be_sent_any_more_has_ended() {
+        let test = wakeup(Turn::Test);
+        let ended = after(&[]).put_aside(&test, DeliveryStatus::Failed, NOW).expect("it was pending");
+        assert!(ended.status == DeliveryStatus::Failed && !ended.wants(&test));
     }
 
     #[test]

@@ -141,10 +141,7 @@ async fn deliver(deliverer: &Deliverer, wakeup: &Wakeup, subjects: &Subjects) ->
     let stored = stored.cloned().unwrap_or(Versioned::NONE);
     log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
     match (event, webhook) {
-        (None, _) => {
-            tracing::error!("the event has expired before it could be sent");
-            Ok(Done::Drop)
-        }
+        (None, _) => expire(deliverer, wakeup, webhook).await,
         (Some(event), None) => put_aside(deliverer, wakeup, event, None, stored, DeliveryStatus::Cancelled).await,
         (Some(event), Some(webhook)) if wakeup.is_held_by(webhook) => {
             put_aside(deliverer, wakeup, event, Some(webhook), stored, DeliveryStatus::Held).await
@@ -209,6 +206,20 @@ async fn put_aside(
             Ok(Done::Drop)
         }
         Err((refusal, delivery)) => refused(deliverer, wakeup, refusal, &delivery, webhook).await,
+    }
+}
+
+/// Ends a delivery whose event is no longer kept: it has failed, with as many attempts as there were.
+async fn expire(deliverer: &Deliverer, wakeup: &Wakeup, webhook: Option<&Webhook>) -> Result<Done, DeliverError> {
+    tracing::error!("the event has expired before it could be sent");
+    let stored = deliveries::get(&deliverer.app, &wakeup.account, wakeup.delivery).await?;
+    let Some(delivery) = stored.delivery.clone() else { return Ok(Done::Drop) };
+    match delivery.clone().put_aside(wakeup, DeliveryStatus::Failed, deliverer.app.clock.now()) {
+        Ok(failed) => match deliveries::put(&deliverer.app, &stored, failed).await? {
+            Ok(_) => Ok(Done::Drop),
+            Err(_) => Err(DeliverError::Contended),
+        },
+        Err(refusal) => refused(deliverer, wakeup, refusal, &delivery, webhook).await,
     }
 }
 
