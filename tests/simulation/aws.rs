@@ -48,6 +48,7 @@ impl FaultyAws {
         identity.live_on().await;
         let call = Call::read(&request);
         world.count_call();
+        assert!(call.reads_consistently(), "{call} may be answered with what is past");
         let fault = self.draw(&call);
         world.trace(|| format!("p{} i{} {call}", identity.number, identity.invocation()));
         if let Some(kind) = fault.filter(|kind| !matches!(kind, Kind::CrashBefore | Kind::CrashAfter)) {

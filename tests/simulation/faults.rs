@@ -57,6 +57,8 @@ kinds! {
     DeleteLost,
     /// A message became visible again while it was being handled.
     VisibilityOver,
+    /// A message came to lie in a dead-letter queue.
+    DeadLettered,
     /// A schedule fired late.
     ScheduleLate,
     /// A schedule fired twice.

@@ -8,14 +8,17 @@
 //! | `processes.rs` | the processes that run the handlers, and die |
 //! | `aws.rs`, `wire.rs` | the faults of calls of AWS |
 //! | `sources.rs` | what invokes the handlers: queues and schedules |
-//! | `receivers.rs`, `users.rs` | everybody outside |
+//! | `receivers.rs`, `users.rs`, `ledger.rs` | everybody outside, and what they were promised |
 //! | `faults.rs` | the kinds of faults, counted |
 //! | `invariants/` | what must hold in the end |
+//! | `mutants.rs` | mistakes that must not go unseen |
 
 mod aws;
 mod dice;
 mod faults;
 mod invariants;
+mod ledger;
+mod mutants;
 mod plan;
 mod processes;
 mod receivers;
@@ -28,7 +31,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use faults::Counts;
+use faults::{Counts, Kind};
 use local::provision::{DELIVERIES, EVENTS};
 use processes::{Fleet, Function};
 use users::Users;
@@ -102,6 +105,7 @@ async fn redrive(world: &World) -> bool {
         let dead = format!("{queue}-dead-letters");
         while world.messages_on(&dead).await > 0 {
             for message in world.receive(&dead).await {
+                world.fault(Kind::DeadLettered, None, queue);
                 world.send(queue, message.body.as_deref().unwrap_or_default()).await;
                 world.delete(&dead, &message).await;
                 found = true;
@@ -113,6 +117,9 @@ async fn redrive(world: &World) -> bool {
 
 /// The seeds that `cargo test` runs.
 const SEEDS: u64 = 100;
+
+/// Violations after which no more seeds are run.
+const FAILURES_MAX: usize = 10;
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
@@ -127,7 +134,7 @@ fn run_many(first: u64, count: u64) -> (Outcome, Vec<String>) {
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count {
+            if seed >= first + count || total.lock().expect("unpoisoned").1.len() >= FAILURES_MAX {
                 return;
             }
             let outcome = std::panic::catch_unwind(|| run(seed, false)).unwrap_or_else(|_| Outcome {
@@ -139,7 +146,7 @@ fn run_many(first: u64, count: u64) -> (Outcome, Vec<String>) {
             sum.calls += outcome.calls;
             sum.posts += outcome.posts;
             let line = format!("SEED={seed} cargo test -p tests --test simulation");
-            failures.extend(outcome.violations.iter().map(|violation| format!("{line}\n    {violation}")));
+            failures.extend(outcome.violations.iter().map(|violation| format!("{line}: {violation}")));
         }
     };
     std::thread::scope(|scope| {

@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) skew_ms: i64,
     /// How long a received message stays hidden.
     pub(crate) visibility_s: i64,
+    /// Receipts before a message goes to the dead-letter queue, from which it is put back in the end.
+    pub(crate) receipts_max: u32,
     /// Receivers that fail for a while, in a thousand of their spells.
     pub(crate) bad_spells: u32,
     /// Webhooks that the first account begins with.
@@ -41,11 +43,12 @@ impl Plan {
         let unless_faultless = |value: u32| if faultless { 0 } else { value };
         Self {
             retry_schedule: schedule.parse().expect("a schedule"),
-            retention: Duration::from_secs(*dice.pick(&[72, 30 * 24]) * 60 * 60),
+            retention: Duration::from_secs(dice.weighted(&[(2, 1), (30 * 24, 9)]) * 60 * 60),
             call_faults: unless_faultless(*dice.pick(&[0, 10, 30, 80, 150])),
             message_faults: unless_faultless(*dice.pick(&[0, 30, 100, 250])),
             skew_ms: if faultless { 0 } else { *dice.pick(&[0, 500, 2000]) },
             visibility_s: if faultless { 180 } else { *dice.pick(&[180, 180, 30]) },
+            receipts_max: *dice.pick(&[2, 10]),
             bad_spells: *dice.pick(&[0, 200, 500, 900]),
             webhooks: if wide { dice.between(11, 23) } else { dice.between(1, 3) },
             actions: if wide { dice.between(3, 6) } else { dice.between(6, 16) },

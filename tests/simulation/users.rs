@@ -1,63 +1,33 @@
-//! The users and the platform: they register, publish, change, rotate, disable, recover and delete, all through the API, and
-//! know only what it answers them.
+//! The users, the platform and the producers in AWS: they register, publish, change, rotate, disable, recover and delete,
+//! mostly through the API, and know only what it answers them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
-use hookline::id::{AccountId, EventId, TokenId, WebhookId};
+use hookline::id::{AccountId, TokenId, WebhookId};
 use hookline::store::tokens::{self, Scope, Token};
 use hookline::time::Timestamp;
 use http::Request;
+use local::provision::EVENTS;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use crate::processes::{Fleet, Function};
+use crate::ledger::{Asked, Key, Produced, Published, Recovery};
+use crate::processes::{Fleet, Function, Process};
 use crate::receivers::DOMAIN;
 use crate::world::World;
 
 /// The accounts.
-pub(crate) const ACCOUNTS: [&str; 2] = ["acme", "globex"];
-
-/// What users have been promised.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger {
-    pub(crate) published: Vec<Published>,
-    pub(crate) recoveries: Vec<Recovery>,
-    pub(crate) tested: Vec<String>,
-    /// Webhooks whose registration was answered, and those that a 201 was missed for are not among them.
-    pub(crate) webhooks: Vec<(AccountId, WebhookId)>,
-    /// Deliveries that a retry was accepted for.
-    pub(crate) retried: Vec<String>,
-    hosts: u32,
-    keys: u32,
-}
-
-/// An event that a 202 was given for.
-#[derive(Clone, Debug)]
-pub(crate) struct Published {
-    pub(crate) account: AccountId,
-    pub(crate) id: EventId,
-    pub(crate) event_type: String,
-    pub(crate) payload: Bytes,
-    /// When the request that was answered began, and when its answer came.
-    pub(crate) began_ms: i64,
-    pub(crate) answered_ms: i64,
-    /// The idempotency key, with the moment of its first use.
-    pub(crate) key: Option<(String, i64)>,
-    pub(crate) replayed: bool,
-}
-
-/// A recovery that a 202 was given for.
-#[derive(Clone, Debug)]
-pub(crate) struct Recovery {
-    pub(crate) webhook: WebhookId,
-    pub(crate) since_ms: i64,
-    pub(crate) until_ms: i64,
-    pub(crate) began_ms: i64,
-}
+const ACCOUNTS: [&str; 2] = ["acme", "globex"];
+/// What an event that a producer in AWS made says of itself.
+pub(crate) const PRODUCER: &str = "a producer";
+/// How long an idempotency key is kept, and a little more than clocks differ.
+const KEY_FREE: Duration = Duration::from_secs(24 * 60 * 60 + 120);
 
 /// What the API answered.
 struct Answer {
@@ -75,13 +45,15 @@ impl Answer {
 /// What a batch is answered with.
 #[derive(serde::Deserialize)]
 struct Batch {
-    data: Vec<Box<serde_json::value::RawValue>>,
+    data: Vec<Box<RawValue>>,
 }
 
 /// Everybody outside of Hookline.
 pub(crate) struct Users {
     fleet: Arc<Fleet>,
     world: Arc<World>,
+    /// Counts hosts, keys and events, so that no two are the same.
+    counter: AtomicI64,
 }
 
 /// What a user may do.
@@ -104,24 +76,21 @@ enum Action {
 }
 
 const ACTIONS: &[(Action, u32)] = &[
-    (Action::Publish, 30),
+    (Action::Publish, 28),
     (Action::PublishByKey, 12),
     (Action::PublishBatch, 8),
-    (Action::Produce, 6),
+    (Action::Produce, 7),
     (Action::Register, 5),
     (Action::Change, 6),
     (Action::Disable, 5),
     (Action::Enable, 8),
-    (Action::Recover, 8),
-    (Action::Rotate, 5),
+    (Action::Recover, 10),
+    (Action::Rotate, 6),
     (Action::Delete, 3),
-    (Action::Test, 4),
+    (Action::Test, 5),
     (Action::Retry, 8),
-    (Action::Read, 5),
+    (Action::Read, 4),
 ];
-
-/// What an event that a producer in AWS made says of itself.
-pub(crate) const PRODUCER: &str = "a producer";
 
 const TYPES: &[&str] = &["user.created", "user.updated", "payment.failed", "resource.created"];
 
@@ -138,12 +107,12 @@ impl Users {
                 created_at: world.now(),
                 hash: tokens::hash(account),
             };
-            let work = |process: Arc<crate::processes::Process>| async move {
+            let work = |process: Arc<Process>| async move {
                 tokens::create(&process.app, &token).await.expect("nothing fails yet");
             };
             fleet.invoke(Function::Api, work).await;
         }
-        Arc::new(Self { fleet, world })
+        Arc::new(Self { fleet, world, counter: AtomicI64::new(0) })
     }
 
     /// Registers what the run begins with.
@@ -173,64 +142,78 @@ impl Users {
         let dice = &self.world.dice;
         let account = if dice.permille(800) { ACCOUNTS[0] } else { ACCOUNTS[1] };
         match action {
-            Action::Publish => self.publish(account, None).await,
+            Action::Publish => {
+                self.publish(account, None, &self.new_event()).await;
+            }
             Action::PublishByKey => self.publish_by_key(account).await,
             Action::PublishBatch => self.publish_batch(account).await,
             Action::Produce => self.produce(account).await,
             Action::Register => self.register(account).await,
-            Action::Recover => self.recover().await,
-            Action::Change => self.change_something().await,
-            Action::Disable => self.change(json!({"status": "disabled"})).await,
-            Action::Enable => self.change(json!({"status": "enabled"})).await,
-            Action::Rotate => {
-                let Some((account, webhook)) = self.some_webhook() else { return };
-                let overlap = *dice.pick(&[0, 60, 3600, 86_400]);
-                let path = format!("/v1/webhooks/{webhook}/rotate-secret");
-                self.ask(account.as_str(), "POST", &path, None, json!({"overlap_seconds": overlap})).await;
-            }
-            Action::Delete => {
-                let Some((account, webhook)) = self.some_webhook() else { return };
-                self.ask(account.as_str(), "DELETE", &format!("/v1/webhooks/{webhook}"), None, Value::Null).await;
-            }
-            Action::Test => self.test().await,
+            Action::Enable => self.enable_some().await,
+            Action::Recover => self.recover_some().await,
             Action::Retry => self.retry().await,
-            Action::Read => {
-                let Some((account, webhook)) = self.some_webhook() else { return };
-                self.ask(account.as_str(), "GET", &format!("/v1/webhooks/{webhook}/deliveries"), None, Value::Null)
-                    .await;
+            Action::Change | Action::Disable | Action::Rotate | Action::Delete | Action::Test | Action::Read => {
+                if let Some((account, webhook)) = self.some_webhook() {
+                    self.perform_on(action, &account, webhook).await;
+                }
             }
         }
     }
 
+    async fn perform_on(&self, action: Action, account: &AccountId, webhook: WebhookId) {
+        let path = format!("/v1/webhooks/{webhook}");
+        let (method, path, body) = match action {
+            Action::Change => ("PATCH", path, self.some_change(account)),
+            Action::Disable => ("PATCH", path, json!({"status": "disabled"})),
+            Action::Rotate => {
+                let overlap = *self.world.dice.pick(&[0, 60, 3600, 86_400]);
+                ("POST", format!("{path}/rotate-secret"), json!({"overlap_seconds": overlap}))
+            }
+            Action::Delete => ("DELETE", path, Value::Null),
+            Action::Test => return self.test(account, webhook).await,
+            _ => ("GET", format!("{path}/deliveries"), Value::Null),
+        };
+        self.ask(account.as_str(), method, &path, None, body).await;
+    }
+
     /// One request; `None` where no answer came.
-    async fn ask(&self, account: &str, method: &str, path: &str, key: Option<&str>, body: Value) -> Option<Answer> {
+    async fn ask(&self, account: &str, method: &str, path: &str, key: Option<&Key>, body: Value) -> Option<Answer> {
         self.world.trace(|| format!("{account}: {method} {path} {body}"));
         let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {account}"));
         let request = request.header("content-type", "application/json");
-        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", &key.name));
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let request = request.body(body).expect("a request");
-        let work = |process: Arc<crate::processes::Process>| async move {
+        let work = |process: Arc<Process>| async move {
             let response = process.router.clone().oneshot(request).await.expect("a router cannot fail");
-            let (status, replayed) =
-                (response.status().as_u16(), response.headers().contains_key("idempotent-replayed"));
+            let status = response.status().as_u16();
+            let replayed = response.headers().contains_key("idempotent-replayed");
             let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
             Answer { status, replayed, body }
         };
         let answer = self.fleet.invoke(Function::Api, work).await;
-        self.world.trace(|| match &answer {
-            Some(answer) => format!("{account}: {method} {path}: {}", answer.status),
-            None => format!("{account}: {method} {path}: no answer"),
-        });
-        if let Some(answer) = &answer {
-            assert!(
-                matches!(answer.status, 200..=299 | 404 | 409 | 429 | 500),
-                "{method} {path}: {} {}",
-                answer.status,
-                String::from_utf8_lossy(&answer.body)
-            );
-        }
+        let status = answer.as_ref().map(|answer| answer.status);
+        self.world.trace(|| format!("{account}: {method} {path}: {status:?}"));
+        assert!(
+            matches!(status, None | Some(200..=299 | 404 | 409 | 429 | 500)),
+            "{method} {path}: {status:?} {:?}",
+            answer.map(|answer| answer.body)
+        );
         answer
+    }
+
+    /// Asks again until there is an answer that tells what became of it.
+    async fn ask_until_answered(&self, account: &str, method: &str, path: &str, body: Value) -> Answer {
+        loop {
+            match self.ask(account, method, path, None, body.clone()).await {
+                Some(answer) if answer.status < 500 => return answer,
+                _ => sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    fn count(&self) -> i64 {
+        self.counter.fetch_add(1, Ordering::Relaxed)
     }
 
     fn some_webhook(&self) -> Option<(AccountId, WebhookId)> {
@@ -238,10 +221,21 @@ impl Users {
         (!webhooks.is_empty()).then(|| self.world.dice.pick(&webhooks).clone())
     }
 
+    /// A webhook that is disabled, if one is, and any one otherwise.
+    fn some_disabled_webhook(&self) -> Option<(AccountId, WebhookId)> {
+        let mut webhooks = self.world.record().ledger.webhooks.clone();
+        webhooks.retain(|(_, id)| self.is_disabled(*id));
+        if webhooks.is_empty() { self.some_webhook() } else { Some(self.world.dice.pick(&webhooks).clone()) }
+    }
+
+    fn is_disabled(&self, id: WebhookId) -> bool {
+        let record = self.world.record();
+        let last = record.webhooks.get(&id).and_then(|writes| writes.last()?.webhook.as_ref());
+        last.is_some_and(|webhook| !webhook.is_enabled())
+    }
+
     fn url(&self, account: &str) -> String {
-        let mut record = self.world.record();
-        record.ledger.hosts += 1;
-        format!("https://r{}.{account}.{DOMAIN}/hook", record.ledger.hosts)
+        format!("https://r{}.{account}.{DOMAIN}/hook", self.count())
     }
 
     fn subscriptions(&self) -> Value {
@@ -251,7 +245,7 @@ impl Users {
     }
 
     async fn register(&self, account: &str) {
-        let rate_limit = self.world.dice.permille(150).then_some(2);
+        let rate_limit = self.world.dice.permille(150).then(|| self.world.dice.between(1, 3));
         let mut body = json!({"url": self.url(account), "events": self.subscriptions()});
         if let Some(limit) = rate_limit {
             body["rate_limit"] = json!(limit);
@@ -263,44 +257,32 @@ impl Users {
         }
     }
 
-    async fn change_something(&self) {
-        let Some((account, webhook)) = self.some_webhook() else { return };
+    fn some_change(&self, account: &AccountId) -> Value {
         let dice = &self.world.dice;
-        let change = match dice.between(0, 2) {
+        match dice.between(0, 3) {
             0 => json!({"events": self.subscriptions()}),
             1 => json!({"rate_limit": if dice.permille(500) { json!(dice.between(1, 3)) } else { Value::Null }}),
+            2 => json!({"description": self.count().to_string()}),
             _ => json!({"url": self.url(account.as_str())}),
-        };
-        self.ask(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), None, change).await;
-    }
-
-    async fn change(&self, body: Value) {
-        let Some((account, webhook)) = self.some_webhook() else { return };
-        self.ask(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), None, body).await;
+        }
     }
 
     fn new_event(&self) -> Value {
         let kind = *self.world.dice.pick(TYPES);
-        json!({"type": kind, "data": {"object": {"n": self.world.dice.between(0, 1_000_000)}}})
+        json!({"type": kind, "data": {"object": {"number": self.count()}}})
     }
 
-    async fn publish(&self, account: &str, key: Option<(String, i64)>) {
-        let event = self.new_event();
-        self.publish_as(account, key, &event).await;
-    }
-
-    /// Publishes; whether an answer came that says what became of it.
-    async fn publish_as(&self, account: &str, key: Option<(String, i64)>, event: &Value) -> bool {
+    /// Publishes; whether it was accepted.
+    async fn publish(&self, account: &str, key: Option<&Key>, event: &Value) -> bool {
         let began_ms = self.world.now_ms();
-        let name = key.as_ref().map(|(name, _)| name.as_str());
-        let Some(answer) = self.ask(account, "POST", "/v1/events", name, event.clone()).await else { return false };
+        let Some(answer) = self.ask(account, "POST", "/v1/events", key, event.clone()).await else { return false };
         if answer.status == 202 {
             self.note_published(account, began_ms, key, answer.replayed, answer.body.clone());
         }
         answer.status == 202
     }
 
-    fn note_published(&self, account: &str, began_ms: i64, key: Option<(String, i64)>, replayed: bool, payload: Bytes) {
+    fn note_published(&self, account: &str, began_ms: i64, key: Option<&Key>, replayed: bool, payload: Bytes) {
         let shown: Value = serde_json::from_slice(&payload).expect("an event");
         let published = Published {
             account: account.parse().expect("a name"),
@@ -309,74 +291,87 @@ impl Users {
             payload,
             began_ms,
             answered_ms: self.world.now_ms(),
-            key,
+            key: key.cloned(),
             replayed,
         };
         self.world.record().ledger.published.push(published);
     }
 
+    fn new_key(&self) -> Key {
+        Key { name: format!("key {}", self.count()), first_ms: self.world.now_ms() }
+    }
+
     /// Publishes under a key, again after an answer that was no 202, and sometimes again after one or when the key is free.
     async fn publish_by_key(&self, account: &str) {
-        let name = {
-            let mut record = self.world.record();
-            record.ledger.keys += 1;
-            format!("key {}", record.ledger.keys)
-        };
-        let (event, first_ms) = (self.new_event(), self.world.now_ms());
+        let (key, event) = (self.new_key(), self.new_event());
         for _ in 0..4 {
-            let done = self.publish_as(account, Some((name.clone(), first_ms)), &event).await;
+            let done = self.publish(account, Some(&key), &event).await;
             if done && !self.world.dice.permille(400) {
                 break;
             }
             sleep(Duration::from_millis(self.world.dice.between(10, 20_000) as u64)).await;
         }
         if self.world.dice.permille(300) {
-            // A day and a little later the key is free.
-            sleep(Duration::from_secs(24 * 60 * 60 + 120)).await;
-            self.publish_as(account, Some((name, self.world.now_ms())), &event).await;
+            sleep(KEY_FREE).await;
+            let key = Key { first_ms: self.world.now_ms(), ..key };
+            self.publish(account, Some(&key), &event).await;
         }
     }
 
     async fn publish_batch(&self, account: &str) {
         let events: Vec<_> = (0..self.world.dice.between(1, 3)).map(|_| self.new_event()).collect();
+        let body = json!({"events": events});
         let began_ms = self.world.now_ms();
-        let answer = self.ask(account, "POST", "/v1/events/batch", None, json!({"events": events})).await;
+        let answer = self.ask(account, "POST", "/v1/events/batch", None, body).await;
         let Some(answer) = answer.filter(|answer| answer.status == 202) else { return };
         let batch: Batch = serde_json::from_slice(&answer.body).expect("a batch");
         for payload in batch.data {
-            let payload = Bytes::from(payload.get().to_owned());
-            self.note_published(account, began_ms, None, false, payload);
+            self.note_published(account, began_ms, None, false, Bytes::from(payload.get().to_owned()));
         }
     }
 
-    /// Puts an event on the queue from inside AWS.
+    /// Puts an event on the queue from inside AWS, sometimes twice with an idempotency key.
     async fn produce(&self, account: &str) {
         let mut event = self.new_event();
         event["account"] = json!(account);
         event["data"]["object"]["by"] = json!(PRODUCER);
-        self.world.send(local::provision::EVENTS, &event.to_string()).await;
+        let number = event["data"]["object"]["number"].as_i64().expect("a number");
+        let twice = self.world.dice.permille(300);
+        self.world.record().ledger.produced.push(Produced { number, has_key: twice });
+        if twice {
+            event["idempotency_key"] = json!(format!("key {}", self.count()));
+            self.world.send(EVENTS, &event.to_string()).await;
+            sleep(Duration::from_millis(self.world.dice.between(0, 60_000) as u64)).await;
+        }
+        self.world.send(EVENTS, &event.to_string()).await;
     }
 
-    async fn recover(&self) {
-        let Some((account, webhook)) = self.some_webhook() else { return };
-        self.change_to_enabled(&account, webhook).await;
-        self.recover_webhook(&account, webhook).await;
+    async fn enable_some(&self) {
+        let Some((account, webhook)) = self.some_disabled_webhook() else { return };
+        let body = json!({"status": "enabled"});
+        self.ask(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), None, body).await;
     }
 
-    async fn change_to_enabled(&self, account: &AccountId, webhook: WebhookId) {
-        let path = format!("/v1/webhooks/{webhook}");
-        self.ask(account.as_str(), "PATCH", &path, None, json!({"status": "enabled"})).await;
+    /// Enables a webhook and recovers what it missed.
+    async fn recover_some(&self) {
+        let Some((account, webhook)) = self.some_disabled_webhook() else { return };
+        let body = json!({"status": "enabled"});
+        self.ask(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), None, body).await;
+        let (since_ms, began_ms, body) = self.window();
+        if let Some(answer) = self.ask(account.as_str(), "POST", &recovery_of(webhook), None, body).await {
+            self.note_recovery(webhook, since_ms, began_ms, &answer);
+        }
     }
 
-    async fn recover_webhook(&self, account: &AccountId, webhook: WebhookId) {
-        let began_ms = self.world.now_ms();
-        let since =
-            Timestamp::from_unix_ms(began_ms).minus(Duration::from_secs(*self.world.dice.pick(&[600, 864_000])));
-        let path = format!("/v1/webhooks/{webhook}/recover");
-        let body = json!({"since": since.to_string()});
-        let Some(answer) = self.ask(account.as_str(), "POST", &path, None, body).await else { return };
+    /// Since when, as of now, and the request that says so.
+    fn window(&self) -> (i64, i64, Value) {
+        let now = self.world.now();
+        let since = now.minus(Duration::from_secs(*self.world.dice.pick(&[600, 10 * 24 * 60 * 60])));
+        (since.unix_ms(), now.unix_ms(), json!({"since": since.to_string()}))
+    }
+
+    fn note_recovery(&self, webhook: WebhookId, since_ms: i64, began_ms: i64, answer: &Answer) {
         if answer.status == 202 {
-            let since_ms = since.unix_ms();
             let recovery = Recovery { webhook, since_ms, until_ms: began_ms, began_ms };
             self.world.record().ledger.recoveries.push(recovery);
         }
@@ -384,23 +379,24 @@ impl Users {
 
     /// Enables and recovers every webhook that is disabled at the end.
     pub(crate) async fn recover_all(&self) {
-        let webhooks = self.world.record().ledger.webhooks.clone();
+        let mut webhooks = self.world.record().ledger.webhooks.clone();
+        webhooks.retain(|(_, id)| self.is_disabled(*id));
         for (account, webhook) in webhooks {
-            let last = self.world.record().webhooks.get(&webhook).and_then(|writes| writes.last()?.webhook.clone());
-            if last.is_some_and(|webhook| !webhook.is_enabled()) {
-                self.change_to_enabled(&account, webhook).await;
-                self.recover_webhook(&account, webhook).await;
-            }
+            let path = format!("/v1/webhooks/{webhook}");
+            self.ask_until_answered(account.as_str(), "PATCH", &path, json!({"status": "enabled"})).await;
+            let (since_ms, began_ms, body) = self.window();
+            let answer = self.ask_until_answered(account.as_str(), "POST", &recovery_of(webhook), body).await;
+            self.note_recovery(webhook, since_ms, began_ms, &answer);
         }
     }
 
-    async fn test(&self) {
-        let Some((account, webhook)) = self.some_webhook() else { return };
+    async fn test(&self, account: &AccountId, webhook: WebhookId) {
+        let began_ms = self.world.now_ms();
         let body = json!({"webhook_id": webhook, "event_type": "user.created"});
         let Some(answer) = self.ask(account.as_str(), "POST", "/v1/webhooks/test", None, body).await else { return };
         if answer.status == 202 {
-            let id = answer.json()["id"].as_str().expect("an id").to_owned();
-            self.world.record().ledger.tested.push(id);
+            let delivery = answer.json()["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+            self.world.record().ledger.tested.push(Asked { delivery, began_ms });
         }
     }
 
@@ -413,10 +409,15 @@ impl Users {
             return;
         }
         let (account, delivery) = self.world.dice.pick(&written).clone();
+        let began_ms = self.world.now_ms();
         let path = format!("/v1/deliveries/{delivery}/retry");
         let Some(answer) = self.ask(account.as_str(), "POST", &path, None, Value::Null).await else { return };
         if answer.status == 202 {
-            self.world.record().ledger.retried.push(delivery.to_string());
+            self.world.record().ledger.retried.push(Asked { delivery, began_ms });
         }
     }
+}
+
+fn recovery_of(webhook: WebhookId) -> String {
+    format!("/v1/webhooks/{webhook}/recover")
 }

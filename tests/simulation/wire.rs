@@ -71,6 +71,18 @@ impl Call {
         keys.collect()
     }
 
+    /// False for a read that takes what may be past: every decision of Hookline's is about what is so now.
+    pub(crate) fn reads_consistently(&self) -> bool {
+        match self.operation.as_str() {
+            "GetItem" | "Query" => self.body["ConsistentRead"] == true,
+            "BatchGetItem" => {
+                let mut tables = self.body["RequestItems"].as_object().into_iter().flatten();
+                tables.all(|(_, wanted)| wanted["ConsistentRead"] == true)
+            }
+            _ => true,
+        }
+    }
+
     /// The service's own failure.
     pub(crate) fn failed(&self) -> HttpResponse {
         match self.service {

@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hookline::config::Config;
-use hookline::delivery::Delivery;
+use hookline::delivery::{Delivery, Turn, Wakeup};
 use hookline::endpoint::EndpointPolicy;
-use hookline::id::WebhookId;
+use hookline::id::{EventId, WebhookId};
 use hookline::time::{Clock, Timestamp};
 use hookline::webhook::Webhook;
-use local::embedded::EmbeddedAws;
+use local::embedded::{EmbeddedAws, QueueSettings};
 use local::provision;
 use tokio::time::Instant;
 
 use crate::dice::Dice;
 use crate::faults::{Counts, Fault, Kind};
+use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::receivers::{Post, Receivers};
 use crate::sources::Alarms;
-use crate::users::Ledger;
 use crate::wire::{Call, Outages, Service, plain};
 
 /// Calls of AWS that one seed may make: more is a livelock.
@@ -42,6 +43,8 @@ pub(crate) struct Record {
     pub(crate) webhooks: BTreeMap<WebhookId, Vec<WebhookWrite>>,
     /// Deliveries as each write left them.
     pub(crate) deliveries: Vec<Delivery>,
+    /// The events that each recovery of a webhook put on the queue, in that order.
+    pub(crate) recovered: BTreeMap<(WebhookId, i64), Vec<EventId>>,
     pub(crate) posts: Vec<Post>,
     pub(crate) ledger: Ledger,
     /// When each invocation began.
@@ -89,6 +92,14 @@ impl World {
         let mut config = provision::config(&aws, plan.retry_schedule.clone(), EndpointPolicy::Strict);
         config.retention = plan.retention;
         provision::provision(&aws, &config).await.expect("tables and queues");
+        for queue in [provision::DELIVERIES, provision::EVENTS] {
+            let settings = QueueSettings {
+                visibility_timeout: Duration::from_secs(plan.visibility_s as u64),
+                max_receive_count: plan.receipts_max,
+                dead_letter_queue: Some(format!("{queue}-dead-letters")),
+            };
+            aws.create_queue(queue, settings).expect("in memory");
+        }
         let world = Self {
             receivers: Receivers::new(dice.fork(), plan.bad_spells),
             plan,
@@ -172,8 +183,24 @@ impl World {
                     self.record().webhooks.entry(id).or_default().push(deletion);
                 }
             }
+            (Service::Sqs, "SendMessageBatch") => {
+                self.observe_wakeups(call);
+                self.set_alarms(call);
+            }
             (Service::Sqs | Service::Scheduler, _) => self.set_alarms(call),
             _ => {}
+        }
+    }
+
+    fn observe_wakeups(&self, call: &Call) {
+        let bodies =
+            call.body["Entries"].as_array().into_iter().flatten().filter_map(|entry| entry["MessageBody"].as_str());
+        for wakeup in bodies.filter_map(|body| serde_json::from_str::<Wakeup>(body).ok()) {
+            if let Turn::Scheduled { round: round @ 1.., step: 1 } = wakeup.turn {
+                let mut record = self.record();
+                let recovered = record.recovered.entry((wakeup.webhook(), round)).or_default();
+                recovered.extend(wakeup.slot.is_none().then_some(wakeup.delivery.event));
+            }
         }
     }
 

@@ -141,7 +141,7 @@ fn check_end(facts: &Facts<'_>, delivery: &Delivery, violations: &mut Violations
         format!("{}: has attempts beyond the schedule", delivery.delivery)
     });
     let is_test = facts.events.get(&delivery.delivery.event).is_some_and(|event| event.test);
-    if delivery.status == DeliveryStatus::Failed && !is_test {
+    if delivery.status == DeliveryStatus::Failed && !is_test && !facts.is_expired(delivery.delivery.event) {
         let gone = delivery.attempts.values().any(|attempt| attempt.status_code == Some(410));
         violations.unless(gone || delivery.step == steps, || {
             format!("{}: failed after {} of {steps} attempts", delivery.delivery, delivery.step)

@@ -2,6 +2,7 @@
 
 use hookline::event_type;
 use hookline::webhook::DisabledReason;
+use serde_json::Value;
 
 use super::{Facts, Violations};
 
@@ -12,6 +13,13 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         .filter(|event| event.event_type == event_type::WEBHOOK_DISABLED)
         .filter_map(|event| Some(event.payload()["data"]["object"]["id"].as_str()?.to_owned()))
         .collect();
+    for (id, delivery) in &facts.deliveries {
+        let event = facts.events.get(&id.event).filter(|event| event.event_type == event_type::WEBHOOK_DISABLED);
+        let about = event.map(|event| event.payload()["data"]["object"]["id"].clone());
+        violations.unless(about != Some(Value::String(id.webhook.to_string())), || {
+            format!("{id}: tells a webhook of its own disabling, {:?}", delivery.status)
+        });
+    }
     for (id, writes) in &facts.record.webhooks {
         let states = writes.iter().filter_map(|write| write.webhook.as_ref());
         let mut generation = 0;

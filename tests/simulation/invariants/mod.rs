@@ -3,9 +3,12 @@
 //!
 //! An excuse (for an attempt sent twice, say) is a fault on record that hit the one who needs it; there is no other.
 
+mod asked;
 mod attempts;
 mod disablings;
+mod pace;
 mod reach;
+mod recoveries;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -40,6 +43,11 @@ impl StoredEvent {
     fn payload(&self) -> Value {
         let bytes = STANDARD.decode(&self.payload).expect("base64");
         serde_json::from_slice(&bytes).expect("a payload is JSON")
+    }
+
+    /// What its publisher counted it as.
+    fn number(&self) -> Option<i64> {
+        self.payload()["data"]["object"]["number"].as_i64()
     }
 
     /// Whether it came by the `events` queue.
@@ -92,6 +100,9 @@ pub(crate) async fn check(world: &World) -> Vec<String> {
     attempts::check(&facts, &mut violations);
     requests::check(&facts, &mut violations);
     disablings::check(&facts, &mut violations);
+    asked::check(&facts, &mut violations);
+    pace::check(&facts, &mut violations);
+    recoveries::check(&facts, &mut violations);
     violations.0
 }
 
@@ -173,6 +184,11 @@ impl Facts<'_> {
             }
         }
         posts
+    }
+
+    /// Whether the event's time was up before the end.
+    fn is_expired(&self, event: EventId) -> bool {
+        event.made_at().plus(self.plan.retention).unix_ms() <= self.end_ms + self.plan.skew_ms
     }
 
     /// By how much two processes' clocks differ at most.

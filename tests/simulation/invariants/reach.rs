@@ -4,7 +4,10 @@ use hookline::delivery::DeliveryStatus;
 use hookline::id::{DeliveryId, EventId, WebhookId};
 use hookline::webhook::Webhook;
 
+use local::provision::EVENTS;
+
 use super::{Facts, Violations};
+use crate::faults::{Fault, Kind};
 
 /// An event that must reach its webhooks.
 struct Owed<'a> {
@@ -23,7 +26,7 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
             event_type: &published.event_type,
             account: published.account.as_str(),
             // What is answered again may have been published at the key's first use.
-            from_ms: published.key.as_ref().map_or(published.began_ms, |(_, first_ms)| *first_ms),
+            from_ms: published.key.as_ref().map_or(published.began_ms, |key| key.first_ms),
             to_ms: published.answered_ms,
         };
         check_owed(facts, &owed, violations);
@@ -35,10 +38,26 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         let owed = Owed { event: *id, event_type: &event.event_type, account, from_ms, to_ms: facts.end_ms };
         check_owed(facts, &owed, violations);
     }
+    check_produced(facts, violations);
     for delivery in facts.deliveries.values() {
         let webhook = facts.webhook(delivery.delivery.webhook);
         violations.unless(delivery.shown_status(webhook) != DeliveryStatus::Pending, || {
             format!("{} is pending and nothing is left to wake it", delivery.delivery)
+        });
+    }
+}
+
+/// A producer's message is one event, however often it comes. What is put back from a dead-letter queue is a new message to
+/// SQS: without an idempotency key nobody can tell.
+fn check_produced(facts: &Facts<'_>, violations: &mut Violations) {
+    let is_redriven = |fault: &Fault| fault.kind == Kind::DeadLettered && fault.subject == EVENTS;
+    let redriven = facts.record.faults.iter().any(is_redriven);
+    for produced in &facts.record.ledger.produced {
+        let made =
+            facts.events.values().filter(|event| event.is_from_queue() && event.number() == Some(produced.number));
+        let made = made.count();
+        violations.unless(made == 1 || made > 1 && redriven && !produced.has_key, || {
+            format!("producer's event {}: became {made} events", produced.number)
         });
     }
 }
@@ -63,8 +82,8 @@ fn is_due(webhook: &Webhook, owed: &Owed<'_>) -> bool {
 fn check_delivery(facts: &Facts<'_>, owed: &Owed<'_>, webhook: WebhookId, violations: &mut Violations) {
     let id = DeliveryId { event: owed.event, webhook };
     let later = facts.states(webhook, owed.from_ms, facts.end_ms);
-    if later.iter().any(Option::is_none) {
-        return; // It was deleted.
+    if later.iter().any(Option::is_none) || facts.is_expired(owed.event) {
+        return; // Nobody is owed it any more.
     }
     let Some(delivery) = facts.deliveries.get(&id) else {
         violations.0.push(format!("{id}: never began, though the webhook was enabled and subscribed"));

@@ -10,6 +10,7 @@ use hookline::time::Timestamp;
 use hookline::webhook::Webhook;
 
 use super::{Facts, Violations, host_of};
+use crate::ledger::Published;
 use crate::receivers::Post;
 
 pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
@@ -17,6 +18,7 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         check_payload(facts, post, violations);
         check_webhook(facts, post, violations);
         check_signatures(facts, post, violations);
+        check_age(facts, post, violations);
     }
     check_answers(facts, violations);
 }
@@ -39,6 +41,21 @@ fn check_webhook(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     let sent_to = |webhook: &&Webhook| (webhook.is_enabled() || is_test) && host_of(webhook) == post.host;
     violations.unless(facts.states_for(post).iter().any(sent_to), || {
         format!("{id}: was sent to {}, which was disabled, deleted or elsewhere", post.host)
+    });
+}
+
+/// An event is sent while it is kept, and to nobody who registered after it was published, unless a recovery asked for it.
+fn check_age(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
+    let (Some(id), Some(webhook)) = (facts.delivery_of(post), facts.hosts.get(&post.host)) else { return };
+    let began_ms = facts.record.invocations[&post.invocation];
+    let kept_until_ms = id.event.made_at().plus(facts.plan.retention).unix_ms();
+    violations.unless(began_ms <= kept_until_ms + facts.plan.skew_ms, || format!("{id}: was sent after it expired"));
+    let answered = facts.record.ledger.published.iter().find(|published| published.id == id.event);
+    let registered_ms = facts.writes(*webhook)[0].at_ms;
+    let mut recoveries = facts.record.ledger.recoveries.iter();
+    let is_recovered = recoveries.any(|recovery| recovery.webhook == *webhook && recovery.began_ms <= post.at_ms);
+    violations.unless(is_recovered || answered.is_none_or(|event| event.answered_ms >= registered_ms - 1_000), || {
+        format!("{id}: was published before its webhook was registered")
     });
 }
 
@@ -65,24 +82,24 @@ fn check_signatures(facts: &Facts<'_>, post: &Post, violations: &mut Violations)
 
 /// A published event is stored as it was answered; a key stands for one event while it is kept, and for another after.
 fn check_answers(facts: &Facts<'_>, violations: &mut Violations) {
-    let mut by_key: BTreeMap<&str, Vec<(i64, &crate::users::Published)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, Vec<(i64, &Published)>> = BTreeMap::new();
     for published in &facts.record.ledger.published {
         let stored = facts.events.get(&published.id);
         violations.unless(stored.is_some_and(|event| event.payload == STANDARD.encode(&published.payload)), || {
             format!("{}: was answered and is not stored so", published.id)
         });
-        if let Some((key, first_ms)) = &published.key {
-            by_key.entry(key).or_default().push((*first_ms, published));
+        if let Some(key) = &published.key {
+            by_name.entry(&key.name).or_default().push((key.first_ms, published));
         }
     }
-    for (key, uses) in by_key {
+    for (name, uses) in by_name {
         for pair in uses.windows(2) {
             let [(first_ms, first), (second_ms, second)] = pair else { continue };
             violations.unless((first_ms == second_ms) == (first.payload == second.payload), || {
-                format!("{key}: {} and {} by uses at {first_ms} and {second_ms}", first.id, second.id)
+                format!("{name}: {} and {} by uses at {first_ms} and {second_ms}", first.id, second.id)
             });
             violations.unless(second.replayed == (first_ms == second_ms), || {
-                format!("{key}: the answer for {} says replayed: {}", second.id, second.replayed)
+                format!("{name}: the answer for {} says replayed: {}", second.id, second.replayed)
             });
         }
     }
