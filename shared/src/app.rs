@@ -54,7 +54,7 @@ impl App {
 
 /// An SDK error with all its causes, in one line. The SDK's own form of that adds the raw answer, in which an item may be,
 /// and in an item a secret.
-pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+pub fn causes(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(Some(error), |&cause| cause.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::api::{Api, data};
-use crate::process::Stack;
+use crate::process::{Options, Stack};
 use crate::receiver::Receiver;
 
 /// An id of the right form that nothing has.
@@ -44,10 +44,16 @@ async fn malformed_json_is_400() {
             api.send_text(method, path, text).await.problem(400);
         }
     }
-    let not_utf8 = Some(("application/json", b"{\"url\": \"\xff\"}".to_vec()));
-    api.send(Method::POST, "/v1/webhooks", not_utf8).await.problem(400);
     assert_eq!(api.get("/v1/webhooks").await.expect(200), before);
     assert_empty(&[api.get("/v1/events").await.expect(200)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_is_not_utf8_is_400() {
+    // API Gateway hands a JSON body over as text, so that a deployed stack never gets such bytes.
+    let Some(stack) = Stack::with(Options::default()).await else { return };
+    let not_utf8 = Some(("application/json", b"{\"url\": \"\xff\"}".to_vec()));
+    stack.api().send(Method::POST, "/v1/webhooks", not_utf8).await.problem(400);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

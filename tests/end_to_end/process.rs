@@ -3,6 +3,7 @@
 //! | environment | meaning |
 //! |---|---|
 //! | `HOOKLINE_URL`, `HOOKLINE_TOKEN` | test this stack; a platform token, since each test works in an account of its own |
+//! | `HOOKLINE_RECEIVERS` | how that stack reaches the tests' receivers: a URL with `{port}` in it, of a tunnel to loopback |
 //! | `RETRY_SCHEDULE` | that stack's schedule; tests that need another one are skipped |
 //! | `HOOKLINE_LOCAL_BIN` | an executable of `local` to test in place of the one that cargo builds |
 
@@ -86,11 +87,19 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Any stack with the contract's default schedule.
+    /// Any stack; a local one has the contract's default schedule.
     pub(crate) async fn start() -> Self {
         match Self::with(Options::default()).await {
             Some(stack) => stack,
             None => Self::deployed().expect("without a deployed stack the local process is the target"),
+        }
+    }
+
+    /// A stack with the contract's default schedule, or `None` when the target is a deployed one with another.
+    pub(crate) async fn with_default_schedule() -> Option<Self> {
+        match Self::deployed() {
+            Some(_) => Self::with_schedule(DEFAULT_SCHEDULE).await,
+            None => Some(Self::start().await),
         }
     }
 

@@ -128,9 +128,10 @@ impl Receiver {
         Self { address, requests, task }
     }
 
-    /// Its URL with `path`.
+    /// Its URL with `path`, as the stack under test reaches it: a stack that is not on this machine by a tunnel.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let base = std::env::var("HOOKLINE_RECEIVERS").unwrap_or_else(|_| "http://127.0.0.1:{port}".to_owned());
+        format!("{}{path}", base.replace("{port}", &self.address.port().to_string()))
     }
 
     /// The requests so far.

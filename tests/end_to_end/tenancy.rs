@@ -3,8 +3,13 @@
 use serde_json::json;
 
 use crate::api::{Api, data, text};
-use crate::process::Stack;
+use crate::process::{Stack, random_hex};
 use crate::receiver::Receiver;
+
+/// An account that no other test and no earlier run has used: a deployed stack keeps them all.
+fn named(name: &str) -> String {
+    format!("{name}-{}", random_hex())
+}
 
 async fn token(platform: &Api, account: &str, scopes: &[&str]) -> Api {
     let issued = platform.post("/v1/tokens", &json!({ "account": account, "scopes": scopes })).await.expect(201);
@@ -19,9 +24,10 @@ async fn token(platform: &Api, account: &str, scopes: &[&str]) -> Api {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_accounts_objects_are_not_there() {
     let stack = Stack::start().await;
+    let [acme, rival] = ["acme", "rival"].map(named);
     let (acme, rival) = (
-        token(&stack.api(), "acme", &["manage", "publish"]).await,
-        token(&stack.api(), "rival", &["manage", "publish"]).await,
+        token(&stack.api(), &acme, &["manage", "publish"]).await,
+        token(&stack.api(), &rival, &["manage", "publish"]).await,
     );
     let receiver = Receiver::answering(200).await;
     let webhook = acme.register(&receiver.url("/"), &["user.created"]).await.id;
@@ -64,8 +70,9 @@ async fn another_accounts_objects_are_not_there() {
 async fn scopes_allow_what_they_say() {
     let stack = Stack::start().await;
     let platform = stack.api();
-    let publisher = token(&platform, "acme", &["publish"]).await;
-    let manager = token(&platform, "acme", &["manage"]).await;
+    let [acme, rival] = ["acme", "rival"].map(named);
+    let publisher = token(&platform, &acme, &["publish"]).await;
+    let manager = token(&platform, &acme, &["manage"]).await;
     publisher.publish("user.created").await;
     publisher.get("/v1/webhooks").await.problem(403);
     manager.get("/v1/webhooks").await.expect(200);
@@ -73,7 +80,7 @@ async fn scopes_allow_what_they_say() {
     for account_token in [&publisher, &manager] {
         account_token.get("/v1/tokens").await.problem(403);
         account_token.post("/v1/event-types", &json!({ "name": "a.b" })).await.problem(403);
-        account_token.with_account("rival").get("/v1/events").await.problem(403);
+        account_token.with_account(&rival).get("/v1/events").await.problem(403);
     }
-    platform.with_account("acme").get("/v1/webhooks").await.expect(200);
+    platform.with_account(&acme).get("/v1/webhooks").await.expect(200);
 }

@@ -2,10 +2,10 @@
 //! and the schedule that its next attempt waits in.
 
 use anyhow::{anyhow, ensure};
-use aws_sdk_scheduler::{error::DisplayErrorContext, operation::get_schedule::GetScheduleError};
+use aws_sdk_scheduler::operation::get_schedule::GetScheduleError;
 use futures::try_join;
 use hookline::{
-    app::App,
+    app::{App, causes},
     delivery::{Delivery, Turn, Wakeup},
     id::{AccountId, DeliveryId},
     queue,
@@ -58,6 +58,6 @@ async fn schedule(app: &App, wakeup: &Wakeup) -> anyhow::Result<Option<serde_jso
         Err(error) if error.as_service_error().is_some_and(GetScheduleError::is_resource_not_found_exception) => {
             Ok(None)
         }
-        Err(error) => Err(anyhow!("{}", DisplayErrorContext(error))),
+        Err(error) => Err(anyhow!(causes(&error))),
     }
 }

@@ -4,12 +4,9 @@
 //! new message id: a producer's event becomes a new event, should its message have been published in part before.
 
 use anyhow::{Context, anyhow};
-use aws_sdk_sqs::{
-    error::DisplayErrorContext,
-    types::{Message, MessageSystemAttributeName, QueueAttributeName},
-};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use clap::ValueEnum;
-use hookline::app::App;
+use hookline::app::{App, causes};
 use serde::Deserialize;
 
 /// Messages that one receipt takes.
@@ -73,7 +70,7 @@ async fn dead_letters_of(app: &App, queue_url: &str) -> anyhow::Result<String> {
     let policy: RedrivePolicy = serde_json::from_str(&policy).context("the queue's redrive policy")?;
     let name = policy.dead_letter_target_arn.rsplit(':').next().unwrap_or_default();
     let found = app.sqs.get_queue_url().queue_name(name).send().await;
-    let found = found.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    let found = found.map_err(|error| anyhow!(causes(&error)))?;
     found.queue_url.context("the dead-letter queue has no URL")
 }
 
@@ -84,7 +81,7 @@ async fn count(app: &App, queue_url: &str) -> anyhow::Result<usize> {
 
 async fn attribute(app: &App, queue_url: &str, name: QueueAttributeName) -> anyhow::Result<String> {
     let call = app.sqs.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone());
-    let found = call.send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    let found = call.send().await.map_err(|error| anyhow!(causes(&error)))?;
     let value = found.attributes.and_then(|mut attributes| attributes.remove(&name));
     value.with_context(|| format!("{queue_url} has no {name}"))
 }
@@ -93,13 +90,13 @@ async fn receive(app: &App, queue_url: &str) -> anyhow::Result<Vec<Message>> {
     let call = app.sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH_MAX);
     let call = call.visibility_timeout(MOVE_S).wait_time_seconds(WAIT_S);
     let call = call.message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
-    let received = call.send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    let received = call.send().await.map_err(|error| anyhow!(causes(&error)))?;
     Ok(received.messages.unwrap_or_default())
 }
 
 async fn show_again(app: &App, queue_url: &str, receipt: Option<String>) -> anyhow::Result<()> {
     let call = app.sqs.change_message_visibility().queue_url(queue_url).set_receipt_handle(receipt);
-    call.visibility_timeout(0).send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    call.visibility_timeout(0).send().await.map_err(|error| anyhow!(causes(&error)))?;
     Ok(())
 }
 
@@ -108,8 +105,8 @@ async fn put_back(app: &App, queue_url: &str, dead_letters_url: &str, message: M
     let group = message.attributes.and_then(|mut all| all.remove(&MessageSystemAttributeName::MessageGroupId));
     let body = message.body.unwrap_or_default();
     let call = app.sqs.send_message().queue_url(queue_url).message_body(body).set_message_group_id(group);
-    call.send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    call.send().await.map_err(|error| anyhow!(causes(&error)))?;
     let call = app.sqs.delete_message().queue_url(dead_letters_url).set_receipt_handle(message.receipt_handle);
-    call.send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    call.send().await.map_err(|error| anyhow!(causes(&error)))?;
     Ok(())
 }

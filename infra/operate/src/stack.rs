@@ -2,8 +2,12 @@
 
 use anyhow::{Context, anyhow};
 use aws_config::BehaviorVersion;
-use aws_sdk_lambda::error::DisplayErrorContext;
-use hookline::{app::App, config::Config, random::Random, time::Clock};
+use hookline::{
+    app::{App, causes},
+    config::Config,
+    random::Random,
+    time::Clock,
+};
 
 /// An app with the settings that the stack's functions have.
 pub(crate) async fn find(stack: &str) -> anyhow::Result<App> {
@@ -11,7 +15,7 @@ pub(crate) async fn find(stack: &str) -> anyhow::Result<App> {
     // As template.yaml names it.
     let function = format!("{stack}-api");
     let call = aws_sdk_lambda::Client::new(&aws).get_function_configuration().function_name(&function);
-    let found = call.send().await.map_err(|error| anyhow!("{}", DisplayErrorContext(error)));
+    let found = call.send().await.map_err(|error| anyhow!(causes(&error)));
     let found = found.with_context(|| format!("the function {function} cannot be read"))?;
     let settings = found.environment.and_then(|environment| environment.variables).unwrap_or_default();
     let config = Config::read(|name| settings.get(name).cloned());
