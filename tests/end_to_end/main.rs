@@ -1,10 +1,11 @@
 //! Hookline, end to end: what `contract.md` promises, seen from outside over HTTP.
 //!
 //! The target is a process of `local`, one for each test, or the deployed stack that `HOOKLINE_URL` and
-//! `HOOKLINE_TOKEN` name (see [`process`]). Every module is named by what it proves; [`api`], [`process`], [`program`],
+//! `HOOKLINE_TOKEN` name (see [`process`]). Every module is named by what it proves; [`api`], [`lambda_runtime`], [`process`], [`program`],
 //! [`receiver`], [`seed`] and [`signature`] are what the tests share.
 
 mod api;
+mod lambda_runtime;
 mod process;
 mod program;
 mod receiver;
@@ -23,6 +24,7 @@ mod guide_receivers;
 mod hostile_receivers;
 mod hostile_users;
 mod idempotency;
+mod lambda_functions;
 mod large_fan_out;
 mod local_runner;
 mod managing_webhooks;

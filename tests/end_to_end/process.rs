@@ -7,6 +7,7 @@
 //! | `RETRY_SCHEDULE` | that stack's schedule; tests that need another one are skipped |
 //! | `HOOKLINE_LOCAL_BIN` | an executable of `local` to test in place of the one that cargo builds |
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -283,21 +284,29 @@ fn executable() -> &'static Path {
     EXECUTABLE.get_or_init(|| std::env::var_os("HOOKLINE_LOCAL_BIN").map_or_else(|| build("local"), PathBuf::from))
 }
 
-/// Asks cargo for a package's executable of the same name, so that a test never runs against a stale one.
+/// A package's executable of the same name.
 pub(crate) fn build(package: &str) -> PathBuf {
+    build_all(&[package]).remove(package).expect("cargo names the executable")
+}
+
+/// Asks cargo for packages' executables of the same names, so that a test never runs against a stale one.
+pub(crate) fn build_all(packages: &[&str]) -> HashMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let output = std::process::Command::new(cargo)
-        .args(["build", "--package", package, "--bin", package, "--message-format", "json-render-diagnostics"])
+        .args(["build", "--message-format", "json-render-diagnostics"])
+        .args(packages.iter().flat_map(|package| ["--package", package, "--bin", package]))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{package} does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{packages:?} do not build:\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == package)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .expect("cargo names the executable")
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| {
+            Some((message["target"]["name"].as_str()?.to_owned(), message["executable"].as_str()?.into()))
+        })
+        .collect()
 }
 
 fn folder() -> TempDir {

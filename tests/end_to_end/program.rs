@@ -36,13 +36,27 @@ impl Program {
 
     /// What `wanted` makes of the lines on stdout, as soon as it gives a value.
     pub(crate) async fn lines<T>(&self, what: &str, wanted: impl Fn(&[String]) -> Option<T>) -> T {
-        let mut stdout = self.stdout.clone();
+        self.printed(&self.stdout, what, wanted).await
+    }
+
+    /// What `wanted` makes of the lines on stderr, as soon as it gives a value.
+    pub(crate) async fn error_lines<T>(&self, what: &str, wanted: impl Fn(&[String]) -> Option<T>) -> T {
+        self.printed(&self.stderr, what, wanted).await
+    }
+
+    async fn printed<T>(
+        &self,
+        output: &watch::Receiver<Vec<String>>,
+        what: &str,
+        wanted: impl Fn(&[String]) -> Option<T>,
+    ) -> T {
+        let mut output = output.clone();
         let found = async {
             loop {
-                if let Some(value) = wanted(&stdout.borrow_and_update()) {
+                if let Some(value) = wanted(&output.borrow_and_update()) {
                     return Some(value);
                 }
-                stdout.changed().await.ok()?;
+                output.changed().await.ok()?;
             }
         };
         match tokio::time::timeout(DEADLINE, found).await {
