@@ -10,6 +10,7 @@ use std::fmt;
 use tracing::{
     Event, Level, Metadata, Span, Subscriber,
     field::{Field, Visit},
+    span::Record,
 };
 use tracing_subscriber::{
     Layer,
@@ -121,6 +122,10 @@ impl<'writer> FormatFields<'writer> for Fields {
         let mut visitor = Visitor { writer, seen: Vec::new(), result: Ok(()) };
         fields.record(&mut visitor);
         visitor.result
+    }
+
+    fn add_fields(&self, present: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(present.as_writer(), fields)
     }
 }
 

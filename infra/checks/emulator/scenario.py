@@ -216,11 +216,19 @@ def bumped(item):
     return {"N": str(int(item["version"]["N"]) + 1)}
 
 
-def producers_event(receiver, names):
-    step("an event that a producer inside AWS puts on the queue arrives")
-    body = {"account": ACCOUNT, "type": "resource.updated", "data": {"object": {"id": "by-queue"}}}
-    aws["sqs"].send_message(QueueUrl=names["EventsQueueUrl"], MessageBody=json.dumps(body))
-    wait_for("the producer's event", lambda: [request for request in receiver.requests if b"by-queue" in request["body"]])
+def producers_events(receiver, names):
+    step("events that producers inside AWS put on the queue and on the bus arrive")
+
+    def message(name):
+        return json.dumps({"account": ACCOUNT, "type": "resource.updated", "data": {"object": {"id": name}}})
+
+    aws["sqs"].send_message(QueueUrl=names["EventsQueueUrl"], MessageBody=message("by-queue"))
+    put = aws["events"].put_events(Entries=[{"Source": "producer", "DetailType": name, "Detail": message(detail)}
+                                            for name, detail in [("hookline.event", "by-bus"), ("other", "not-ours")]])
+    assert put["FailedEntryCount"] == 0, put
+    for name in [b"by-queue", b"by-bus"]:
+        wait_for(name, lambda: [request for request in receiver.requests if name in request["body"]])
+    assert not [request for request in receiver.requests if b"not-ours" in request["body"]]
 
 
 def main():
@@ -229,7 +237,7 @@ def main():
     token = operate("token", "--description", "the emulator's check")
     api, receiver = Api(names["ApiUrl"], token), Receiver()
     delivery_through_the_stack(api, receiver)
-    producers_event(receiver, names)
+    producers_events(receiver, names)
     retry_by_a_schedule(api, receiver, names)
     poison(api, receiver, names)
     print(token, file=open("token", "w"))
