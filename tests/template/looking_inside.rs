@@ -54,6 +54,26 @@ fn dashboards_and_alarms_name_metrics_that_are_emitted_with_their_dimensions() {
 }
 
 #[test]
+fn every_alarm_is_on_the_dashboard_and_in_the_runbook() {
+    let template = template();
+    let alarms: BTreeSet<_> = resources(&template, "AWS::CloudWatch::Alarm").map(|(id, _)| id.clone()).collect();
+    let mut shown = BTreeSet::new();
+    for (_, dashboard) in resources(&template, "AWS::CloudWatch::Dashboard") {
+        let widgets = items(&dashboard["DashboardBody"]["Fn::ToJsonString"]["widgets"]).iter();
+        for alarm in widgets.filter_map(|widget| widget["properties"]["alarms"].as_array()).flatten() {
+            let alarm = alarm.get("Fn::If").map_or(alarm, |choice| &choice[1]);
+            shown.insert(text(&alarm["Fn::GetAtt"]).trim_end_matches(".Arn").to_owned());
+        }
+    }
+    assert_eq!(shown, alarms);
+    let headings = include_str!("../../infra/runbook.md").lines().filter_map(|line| line.strip_prefix("## "));
+    let told: BTreeSet<_> =
+        headings.flat_map(|heading| heading.split(", ")).map(|name| format!("{name}Alarm")).collect();
+    let untold: Vec<_> = alarms.difference(&told).collect();
+    assert!(untold.is_empty(), "not in the runbook: {untold:?}");
+}
+
+#[test]
 fn queries_name_fields_that_are_logged() {
     let logged: BTreeSet<String> =
         lines().iter().flat_map(|line| line.as_object().expect("a line").keys().cloned()).collect();

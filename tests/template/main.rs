@@ -4,4 +4,5 @@
 mod looking_inside;
 mod permissions;
 mod routes;
+mod settings;
 mod template;

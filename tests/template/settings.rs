@@ -1,0 +1,56 @@
+//! The functions get every setting that they read, and the tables are what the code takes them for.
+
+use crate::template::{items, resources, template, text};
+use hookline::{config::Config, store::keys};
+use std::{cell::RefCell, collections::BTreeSet};
+
+/// What is read elsewhere than in the settings: by the logs, and by the TLS library.
+const READ_ELSEWHERE: [&str; 2] = ["LOG_LEVEL", "SSL_CERT_FILE"];
+
+#[test]
+fn every_setting_is_given_and_every_one_given_is_read() {
+    let template = template();
+    let given = template["Globals"]["Function"]["Environment"]["Variables"].as_object().expect("variables");
+    let given: BTreeSet<_> = given.keys().map(String::as_str).collect();
+    let asked = RefCell::new(BTreeSet::new());
+    let config = Config::read(|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        let defaulted = ["RETRY_SCHEDULE", "RETENTION_DAYS", "STRICT_ENDPOINTS", "PUBLISH_RATE_LIMIT"].contains(&name);
+        (given.contains(name) && !defaulted).then(|| "x".to_owned())
+    });
+    config.expect("what is required is given");
+    let asked = asked.into_inner();
+    let read: BTreeSet<_> = asked.iter().map(String::as_str).chain(READ_ELSEWHERE).collect();
+    assert_eq!(given, read);
+}
+
+#[test]
+fn the_tables_have_the_keys_and_the_expiry_that_the_code_uses() {
+    let template = template();
+    let tables: Vec<_> = resources(&template, "AWS::DynamoDB::Table").collect();
+    assert_eq!(tables.len(), 3);
+    for (id, table) in tables {
+        let partition = if id == "WebhooksTable" { keys::ACCOUNT } else { keys::PARTITION };
+        let schema: Vec<_> = items(&table["KeySchema"]).iter().map(|key| text(&key["AttributeName"])).collect();
+        assert_eq!(schema, [partition, keys::ID], "{id}");
+        assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], keys::EXPIRES_AT, "{id}");
+        assert_eq!(table["TimeToLiveSpecification"]["Enabled"], true, "{id}");
+        assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true, "{id}");
+        assert_eq!(table["BillingMode"], "PAY_PER_REQUEST", "{id}");
+    }
+}
+
+#[test]
+fn what_the_scheduler_is_handed_is_what_it_may_use() {
+    let template = template();
+    let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
+    let role = &template["Resources"]["SchedulerRole"]["Properties"];
+    let statements = items(&role["Policies"][0]["PolicyDocument"]["Statement"]);
+    let allowed = |sid: &str| {
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).expect(sid);
+        statement["Resource"][0].clone()
+    };
+    assert_eq!(allowed("Invoke"), variables["RETRY_FUNCTION_ARN"]);
+    assert_eq!(allowed("DeadLetters"), variables["SCHEDULER_DEAD_LETTER_ARN"]);
+    assert_eq!(text(&variables["SCHEDULER_ROLE_ARN"]["Fn::GetAtt"]), "SchedulerRole.Arn");
+}
