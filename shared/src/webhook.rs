@@ -16,6 +16,9 @@ pub const DESCRIPTION_MAX: usize = 1024;
 /// Most deliveries a second that a rate limit may allow.
 pub const RATE_LIMIT_MAX: u32 = 1000;
 
+/// Disablings that are kept: messages that have still to tell of one are not nearly as many.
+const DISABLINGS_KEPT: usize = 8;
+
 /// Whether deliveries are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -49,6 +52,17 @@ pub struct PreviousSecret {
     pub until: Timestamp,
 }
 
+/// A disabling by Hookline itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disabling {
+    /// The webhook's generation after it.
+    pub generation: u32,
+    /// Why.
+    pub reason: DisabledReason,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A webhook as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Webhook {
@@ -76,6 +90,10 @@ pub struct Webhook {
     pub rate_limit: Option<u32>,
     /// How often it was disabled. A delivery that was on its way at an earlier count is `held`.
     pub generation: u32,
+    /// The latest disablings by Hookline itself, oldest first. They outlast an enabling, after which the account's other
+    /// webhooks may still have to be told.
+    #[serde(default)]
+    pub disablings: Vec<Disabling>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When a user, or its disabling, last changed it.
@@ -105,6 +123,7 @@ impl Webhook {
             disabled_at: None,
             rate_limit: None,
             generation: 0,
+            disablings: vec![],
             created_at: now,
             updated_at: now,
         }
@@ -146,7 +165,20 @@ impl Webhook {
             self.disabled_at = Some(now);
             self.generation += 1;
             self.updated_at = now;
+            if reason != DisabledReason::Manual {
+                self.disablings.push(Disabling { generation: self.generation, reason, at: now });
+                let over = self.disablings.len().saturating_sub(DISABLINGS_KEPT);
+                self.disablings.drain(..over);
+            }
         }
+    }
+
+    /// The webhook as Hookline's own disabling to `generation` left it, enabled since or not; none where there was no such.
+    #[must_use]
+    pub fn as_disabled(&self, generation: u32) -> Option<Self> {
+        let Disabling { reason, at, .. } = *self.disablings.iter().find(|one| one.generation == generation)?;
+        let (status, disabled_reason, disabled_at) = (WebhookStatus::Disabled, Some(reason), Some(at));
+        Some(Self { status, disabled_reason, disabled_at, generation, updated_at: at, ..self.clone() })
     }
 
     /// The webhook, enabled at `now`.
@@ -246,6 +278,9 @@ mod tests {
             assert!(!disabled.wants(event, &EventType::webhook_disabled()), "{count}");
             assert!(other.wants(event, &EventType::webhook_disabled()), "{count}");
         }
+        let told = disabled.as_disabled(1).expect("it was disabled");
+        assert_eq!((told.is_enabled(), told.disabled_reason), (false, Some(DisabledReason::Failures)));
+        assert!(disabled.is_enabled() && disabled.as_disabled(3).is_none());
         let others = other.disabling(1, Timestamp::from_unix_ms(7));
         assert!(disabled.wants(others, &EventType::webhook_disabled()));
     }

@@ -22,7 +22,8 @@ pub(crate) async fn disable(app: &App, wakeup: &Wakeup, reason: DisabledReason) 
         Ok(())
     };
     let webhook = webhooks::change(app, &wakeup.account, wakeup.webhook(), change).await?;
-    let Some(webhook) = webhook.filter(|webhook| was_disabled(webhook, wakeup)) else { return Ok(()) };
+    // It may have been enabled since a first try, whose news did not get any further.
+    let Some(webhook) = webhook.and_then(|webhook| webhook.as_disabled(wakeup.generation + 1)) else { return Ok(()) };
     metrics::webhook_disabled(reason);
     let event = OwnEvent {
         account: webhook.account.clone(),
@@ -31,10 +32,4 @@ pub(crate) async fn disable(app: &App, wakeup: &Wakeup, reason: DisabledReason) 
         object: serde_json::value::to_raw_value(&WebhookView::from(&webhook)).expect("a view is JSON"),
     };
     Ok(queue::send_job(app, &webhook.account, &Job::Publish(event)).await?)
-}
-
-/// Whether the webhook is in the state that disabling it for `wakeup` brought it to.
-fn was_disabled(webhook: &Webhook, wakeup: &Wakeup) -> bool {
-    let by_failure = matches!(webhook.disabled_reason, Some(DisabledReason::Failures | DisabledReason::Gone));
-    by_failure && webhook.generation == wakeup.generation + 1
 }
