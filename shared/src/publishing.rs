@@ -122,10 +122,13 @@ async fn go_on(app: &App, fan_out: FanOut) -> Result<(), QueueError> {
     queue::send_job(app, &account, &Job::FanOut(fan_out)).await
 }
 
-/// Whether the event is `webhook`'s: it subscribes, and is enabled, or was when the event was published.
+/// Whether the event is `webhook`'s: it subscribes, was there when the event was published, and is enabled, or was then.
 fn gets(webhook: &Webhook, fan_out: &FanOut) -> bool {
-    let disabled_since = webhook.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= fan_out.event.made_at());
-    webhook.wants(fan_out.event, &fan_out.event_type) && (webhook.is_enabled() || disabled_since)
+    let published_at = fan_out.event.made_at();
+    let disabled_since = webhook.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= published_at);
+    webhook.wants(fan_out.event, &fan_out.event_type)
+        && webhook.created_at <= published_at.plus(CLOCK_SKEW)
+        && (webhook.is_enabled() || disabled_since)
 }
 
 /// How a delivery that is not stored yet stands: on its way, if the event is `webhook`'s.
