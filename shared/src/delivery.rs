@@ -266,7 +266,7 @@ impl Delivery {
 
     /// The delivery, taken by `claim` for the attempt that `wakeup` asks for at `now`.
     pub fn claimed(mut self, wakeup: &Wakeup, claim: Claim, now: Timestamp) -> Result<Self, Refusal> {
-        self.admit(wakeup, now)?;
+        self.admits(wakeup, now)?;
         if let Turn::Scheduled { round, step } = wakeup.turn {
             self.status = DeliveryStatus::Pending;
             self.round = round;
@@ -281,7 +281,7 @@ impl Delivery {
     /// The delivery, put aside as `status` (held, cancelled, or failed for want of its event) in place of the attempt that
     /// `wakeup` asks for at `now`. A retry by hand is left out alone.
     pub fn put_aside(mut self, wakeup: &Wakeup, status: DeliveryStatus, now: Timestamp) -> Result<Self, Refusal> {
-        self.admit(wakeup, now)?;
+        self.admits(wakeup, now)?;
         if !matches!(wakeup.turn, Turn::Manual { .. }) {
             self.status = status;
             self.next_attempt_at = None;
@@ -291,7 +291,7 @@ impl Delivery {
     }
 
     /// Whether `wakeup` may have this delivery at `now`.
-    fn admit(&self, wakeup: &Wakeup, now: Timestamp) -> Result<(), Refusal> {
+    pub fn admits(&self, wakeup: &Wakeup, now: Timestamp) -> Result<(), Refusal> {
         if self.attempts.contains_key(&wakeup.turn.to_string()) {
             return Err(Refusal::Attempted);
         }

@@ -156,9 +156,20 @@ async fn send(
     wakeup: &Wakeup,
     event: &Event,
     webhook: &Webhook,
-    stored: Versioned,
+    mut stored: Versioned,
 ) -> Result<Done, DeliverError> {
     let app = &deliverer.app;
+    if webhook.rate_limit.is_some() {
+        // A slot is only for what has an attempt to make: copies of a wake-up would otherwise push one another back for good.
+        if stored.delivery.is_none() {
+            stored = deliveries::get(app, &wakeup.account, wakeup.delivery).await?;
+        }
+        if let Some(delivery) = &stored.delivery
+            && let Err(refusal) = delivery.admits(wakeup, app.clock.now())
+        {
+            return refused(deliverer, wakeup, refusal, delivery, Some(webhook)).await;
+        }
+    }
     if pace::pace(deliverer, wakeup, webhook).await? == pace::Paced::Later {
         return Ok(Done::Drop);
     }
