@@ -44,8 +44,6 @@ pub(crate) struct Key {
 pub(crate) struct Produced {
     /// What the event's object says of itself; no two have the same.
     pub(crate) number: i64,
-    /// Whether it came with an idempotency key.
-    pub(crate) has_key: bool,
 }
 
 /// A recovery that a 202 was given for.

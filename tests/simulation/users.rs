@@ -337,7 +337,7 @@ impl Users {
         event["data"]["object"]["by"] = json!(PRODUCER);
         let number = event["data"]["object"]["number"].as_i64().expect("a number");
         let twice = self.world.dice.permille(300);
-        self.world.record().ledger.produced.push(Produced { number, has_key: twice });
+        self.world.record().ledger.produced.push(Produced { number });
         if twice {
             event["idempotency_key"] = json!(format!("key {}", self.count()));
             self.world.send(EVENTS, &event.to_string()).await;

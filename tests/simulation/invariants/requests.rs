@@ -54,7 +54,7 @@ fn check_age(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     let registered_ms = facts.writes(*webhook)[0].at_ms;
     let mut recoveries = facts.record.ledger.recoveries.iter();
     let is_recovered = recoveries.any(|recovery| recovery.webhook == *webhook && recovery.began_ms <= post.at_ms);
-    violations.unless(is_recovered || answered.is_none_or(|event| event.answered_ms >= registered_ms - 1_000), || {
+    violations.unless(is_recovered || answered.is_none_or(|event| event.answered_ms >= registered_ms - 10_000), || {
         format!("{id}: was published before its webhook was registered")
     });
 }
