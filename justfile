@@ -18,6 +18,10 @@ lint:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny check
 
+# Fuzz every target for so many seconds, or one.
+fuzz seconds='3' target='':
+    infra/checks/fuzz {{ seconds }} {{ target }}
+
 # Format the code.
 fmt:
     cargo fmt

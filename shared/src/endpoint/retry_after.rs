@@ -16,7 +16,7 @@ pub enum RetryAfter {
 
 impl RetryAfter {
     /// Reads the header; `None` where it is absent, repeated, negative or unreadable.
-    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(RETRY_AFTER).iter();
         let value = values.next()?;
         if values.next().is_some() {

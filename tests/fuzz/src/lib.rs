@@ -1,0 +1,77 @@
+//! Every parser of bytes from outside: each target takes any bytes, must not panic, and holds what it takes to what it
+//! promises.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `texts.rs` | ids, names, times, URLs, schedules: what is parsed from one text |
+//! | `handlers.rs` | whole requests and messages, given to the real handlers on the embedded AWS |
+//! | `main.rs` | the coverage-guided fuzzer (`infra/checks/fuzz`) |
+//! | `../corpus/<target>/` | bytes worth beginning with; `cargo test` tries them all |
+
+mod handlers;
+mod texts;
+
+/// Something that takes bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is that of its folder in `corpus/` too.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("api_request", handlers::api_request),
+    ("deliveries_message", handlers::deliveries_message),
+    ("events_message", handlers::events_message),
+    ("sqs_event", handlers::sqs_event),
+    ("schedule_input", handlers::schedule_input),
+    ("input_json", texts::input_json),
+    ("id", texts::id),
+    ("event_type", texts::event_type),
+    ("retry_schedule", texts::retry_schedule),
+    ("retry_after", texts::retry_after),
+    ("endpoint_url", texts::endpoint_url),
+    ("time", texts::time),
+    ("secret", texts::secret),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::TARGETS;
+    use proptest::{prelude::*, test_runner::TestRunner};
+    use std::path::Path;
+
+    /// The corpus of a target.
+    fn corpus(target: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        entries.map(|entry| std::fs::read(entry.expect("an entry").path()).expect("a file")).collect()
+    }
+
+    #[test]
+    fn every_corpus_is_tried_whole() {
+        for (name, target) in TARGETS {
+            let inputs = corpus(name);
+            assert!(inputs.len() >= 3, "{name} has {} inputs", inputs.len());
+            for input in &inputs {
+                target(input);
+            }
+        }
+        let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")).expect("the corpora");
+        assert_eq!(folders.count(), TARGETS.len(), "each folder is some target's");
+    }
+
+    /// Neighbours of the corpus: some bytes of an input replaced, cut out or repeated.
+    #[test]
+    fn neighbours_of_the_corpus_are_tried() {
+        for (name, target) in TARGETS {
+            let inputs = corpus(name);
+            let some = (0..inputs.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<Vec<u8>>());
+            let mut runner = TestRunner::new(ProptestConfig { cases: 64, failure_persistence: None, ..<_>::default() });
+            let tried = runner.run(&some, |(which, from, to, bytes)| {
+                let input = &inputs[which];
+                let (from, to) = (from.index(input.len() + 1), to.index(input.len() + 1));
+                target(&[&input[..from.min(to)], &bytes[..bytes.len().min(16)], &input[from.max(to)..]].concat());
+                target(&[&input[..from.max(to)], &input[from.min(to)..]].concat());
+                Ok(())
+            });
+            tried.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What is parsed from one text. Nothing here does I/O.
+
+use hookline::{
+    endpoint::{EndpointPolicy, EndpointUrl, RetryAfter},
+    event_type::{EventType, Subscription},
+    id::{AccountId, DeliveryId, EventId, InvalidId, TokenId, WebhookId},
+    input::{Fields, InputError, new_event},
+    schedule::RetrySchedule,
+    secret::Secret,
+    signature,
+    store::keys,
+    time::Timestamp,
+};
+use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+use std::{fmt::Display, str::FromStr, time::Duration};
+
+/// Bytes that are no text reach none of these parsers.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// What is parsed is shown as it was written.
+fn shown_as_written<T: FromStr + Display>(text: &str) -> Option<T> {
+    let parsed: T = text.parse().ok()?;
+    assert_eq!(parsed.to_string(), text);
+    Some(parsed)
+}
+
+/// An event to publish: what is taken is in the body as it stands, and every fault points into it.
+pub(crate) fn input_json(body: &[u8]) {
+    let read = |body: &[u8]| {
+        let mut fields = Fields::parse(body)?;
+        let new = new_event(&mut fields);
+        fields.finish().map(|()| new)
+    };
+    match read(body) {
+        Ok(new) => {
+            let new = new.expect("what has no fault is an event");
+            let object = new.object.get();
+            assert!(object.starts_with('{') && text(body).contains(object), "{object}");
+        }
+        Err(InputError::Malformed(why)) => assert!(!why.is_empty()),
+        Err(InputError::Invalid(faults)) => {
+            assert!(!faults.is_empty());
+            let good = |pointer: &str| pointer.is_empty() || pointer.starts_with('/');
+            assert!(faults.iter().all(|fault| good(&fault.pointer) && !fault.detail.is_empty()), "{faults:?}");
+        }
+    }
+}
+
+/// Ids of every kind: one text each, and no separator of our keys in it.
+pub(crate) fn id(bytes: &[u8]) {
+    let text = text(bytes);
+    let separators = ['#', '.', '/', ' ', '\0'];
+    let kinds = [
+        shown_as_written::<WebhookId>(text).is_some(),
+        shown_as_written::<EventId>(text).is_some(),
+        shown_as_written::<TokenId>(text).is_some(),
+        shown_as_written::<DeliveryId>(text).is_some(),
+    ];
+    assert!(kinds.iter().filter(|is| **is).count() <= 1, "{text} is of two kinds");
+    let account: Result<AccountId, InvalidId> = text.parse();
+    if account.is_ok() || kinds.contains(&true) {
+        assert!(!text.contains(separators), "{text}");
+    }
+    if let (Ok(account), Ok(webhook)) = (account, text.parse()) {
+        // An account may be called like a webhook, and is none: their keys stay apart.
+        assert_ne!(keys::webhook(&account, webhook), keys::event_type(text));
+    }
+}
+
+/// Names of event types and subscriptions: fit for a header, a key, and a message.
+pub(crate) fn event_type(bytes: &[u8]) {
+    let text = text(bytes);
+    if let Some(event_type) = shown_as_written::<EventType>(text) {
+        assert!(HeaderValue::from_str(event_type.as_str()).is_ok() && !text.contains('#'), "{text}");
+        assert!(text.parse::<Subscription>().is_ok_and(|exactly| exactly.covers(&event_type)), "{text}");
+        assert!("*".parse::<Subscription>().is_ok_and(|all| all.covers(&event_type)));
+    }
+    if let Some(subscription) = shown_as_written::<Subscription>(text) {
+        let json = serde_json::to_string(&subscription).expect("JSON");
+        assert_eq!(serde_json::from_str::<Subscription>(&json).expect("the same"), subscription);
+    }
+}
+
+/// A retry schedule: it ends, and no attempt is early or more than a tenth late.
+pub(crate) fn retry_schedule(bytes: &[u8]) {
+    let Ok(schedule) = text(bytes).parse::<RetrySchedule>() else { return };
+    assert!((1..=20).contains(&schedule.steps()) && schedule.first_wait() <= Duration::from_mins(15));
+    let now = Timestamp::EPOCH;
+    for done in 0..=schedule.steps() + 1 {
+        let bare = schedule.next(done, now, None, 0.0);
+        assert_eq!(bare.is_some(), done < schedule.steps());
+        for (wish, jitter) in
+            [(None, 1.0), (None, f64::INFINITY), (Some(Duration::MAX), 0.5), (Some(Duration::ZERO), -1.0)]
+        {
+            let due = schedule.next(done, now, wish, jitter);
+            assert!(due >= bare, "{due:?} is before {bare:?}");
+            let latest = bare.map(|bare| bare.plus(bare.since(now) / 10).max(now.plus(Duration::from_hours(2))));
+            assert!(due <= latest, "{due:?} is after {latest:?}");
+        }
+    }
+}
+
+/// `Retry-After`, each line one value of the header.
+pub(crate) fn retry_after(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    let values = bytes.split(|byte| *byte == b'\n').take(4).map(HeaderValue::from_bytes);
+    values.flatten().for_each(|value| {
+        headers.append(RETRY_AFTER, value);
+    });
+    if let Some(asked) = RetryAfter::from_headers(&headers) {
+        assert_eq!(headers.len(), 1, "{asked:?} of several");
+    }
+}
+
+/// A webhook's URL: what is taken is `https`, public where it shows an address, and can be sent.
+pub(crate) fn endpoint_url(bytes: &[u8]) {
+    let text = text(bytes);
+    let _ = EndpointUrl::stored(text);
+    for policy in [EndpointPolicy::Strict, EndpointPolicy::AllowLoopback] {
+        let Ok(url) = policy.judge_url(text) else { continue };
+        assert_eq!(url.as_str(), text);
+        let parsed = url.as_url();
+        assert!(parsed.username().is_empty() && parsed.password().is_none() && parsed.fragment().is_none(), "{text}");
+        assert!(parsed.as_str().parse::<http::Uri>().is_ok(), "{text}");
+        assert!(!text.contains(|c: char| c.is_control() || c.is_whitespace()), "{text:?}");
+        let host = parsed.host_str().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).trim_end_matches('.').parse();
+        assert!(address.map_or(true, |ip| policy.allows(ip)), "{text} is taken and leads to {host}");
+        if policy == EndpointPolicy::Strict {
+            assert!(parsed.scheme() == "https" && (host.contains('.') || host.contains(':')), "{text}");
+        }
+    }
+}
+
+/// RFC 3339: what is read is shown, and read again, as the same second.
+pub(crate) fn time(bytes: &[u8]) {
+    let Ok(moment) = Timestamp::parse_rfc3339(text(bytes)) else { return };
+    let shown = moment.to_string();
+    assert!(shown.len() == 20 && shown.ends_with('Z'), "{shown}");
+    let again = Timestamp::parse_rfc3339(&shown).expect("what is shown is read");
+    assert_eq!((again.unix_seconds(), again.unix_ms() % 1000), (moment.unix_seconds(), 0));
+    assert!(EventId::first_at(moment).made_at() == moment, "{shown}");
+}
+
+/// A secret: it signs, its signatures are fit for headers, and it does not show.
+pub(crate) fn secret(bytes: &[u8]) {
+    let text = text(bytes);
+    match Secret::parse(text) {
+        Ok(secret) => {
+            assert_eq!(secret.expose(), text);
+            let another = Secret::parse("your_webhook_secret").expect("valid");
+            assert_eq!(format!("{secret:?}"), format!("{another:?}"), "all look alike");
+            assert!(!secret.standard_key().is_empty());
+            let (guide, standard) =
+                (signature::guide(&secret, bytes), signature::standard([&secret], "evt_1", 1, bytes));
+            assert!(HeaderValue::from_str(&guide).is_ok() && HeaderValue::from_str(&standard).is_ok());
+            assert!(guide.len() == 64 && standard.starts_with("v1,") && standard.len() == 47, "{guide} {standard}");
+        }
+        Err(fault) => assert!(text.len() < 8 || !fault.contains(text), "a fault repeats the secret"),
+    }
+}
