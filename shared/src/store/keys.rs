@@ -110,3 +110,99 @@ pub fn delivery(account: &AccountId, id: DeliveryId) -> Item {
 pub fn delivery_partitions(account: &AccountId, webhook: WebhookId) -> Vec<String> {
     (0..SHARDS).map(|shard| format!("{account}#{webhook}#{shard}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::TokenId, time::Timestamp};
+    use proptest::prelude::*;
+
+    /// Everything that a key stands for.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    enum Thing {
+        Webhook(AccountId, WebhookId),
+        DeletedWebhook(AccountId, WebhookId),
+        EventType(String),
+        Token(TokenId),
+        TokenByHash(String),
+        Pace(AccountId, WebhookId),
+        PublishPace(AccountId),
+        Event(AccountId, EventId),
+        Idempotency(AccountId, String),
+        Delivery(AccountId, DeliveryId),
+    }
+
+    impl Thing {
+        /// The table that it is in, and its key there.
+        fn place(&self) -> (&'static str, Item) {
+            match self {
+                Self::Webhook(account, id) => ("webhooks", webhook(account, *id)),
+                Self::DeletedWebhook(account, id) => ("webhooks", deleted_webhook(account, *id)),
+                Self::EventType(name) => ("webhooks", event_type(name)),
+                Self::Token(id) => ("webhooks", token(id)),
+                Self::TokenByHash(hash) => ("webhooks", token_by_hash(hash)),
+                Self::Pace(account, id) => ("webhooks", pace(account, *id)),
+                Self::PublishPace(account) => ("webhooks", publish_pace(account)),
+                Self::Event(account, id) => ("events", event(account, *id)),
+                Self::Idempotency(account, hash) => ("events", idempotency(account, hash)),
+                Self::Delivery(account, id) => ("deliveries", delivery(account, *id)),
+            }
+        }
+    }
+
+    /// Accounts of the words that our keys are made of, few enough to meet each other.
+    fn account() -> impl Strategy<Value = AccountId> {
+        let words =
+            ["a", "key", "pace", "token", "tokens", "event-types", "deleted", "publish", "0", "7", "wh_1", "evt_1"];
+        let name = prop::collection::vec(prop::sample::select(words.to_vec()), 1..3).prop_map(|words| words.join("-"));
+        name.prop_map(|name| name.parse().expect("a name"))
+    }
+
+    /// One of a few ids.
+    fn made(seed: u8) -> (WebhookId, EventId, TokenId) {
+        let (at, seed) = (Timestamp::from_unix_ms(1_739_874_600_000), [seed % 4]);
+        (WebhookId::derived(at, &seed), EventId::derived(at, &seed), TokenId::derived(at, &seed))
+    }
+
+    fn thing() -> impl Strategy<Value = Thing> {
+        let hash = prop::sample::select(vec!["0", "00", "key", "ab"]).prop_map(str::to_owned);
+        let name = prop::sample::select(vec!["a.b", "wh_1.x", "deleted.y", "publish.z"]).prop_map(str::to_owned);
+        (0_u8..10, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
+            |(kind, account, one, other, hash, name)| {
+                let ((webhook, event, token), (of_other, ..)) = (made(one), made(other));
+                match kind {
+                    0 => Thing::Webhook(account, webhook),
+                    1 => Thing::DeletedWebhook(account, webhook),
+                    2 => Thing::EventType(name),
+                    3 => Thing::Token(token),
+                    4 => Thing::TokenByHash(hash),
+                    5 => Thing::Pace(account, webhook),
+                    6 => Thing::PublishPace(account),
+                    7 => Thing::Event(account, event),
+                    8 => Thing::Idempotency(account, hash),
+                    _ => Thing::Delivery(account, DeliveryId { event, webhook: of_other }),
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn no_two_things_share_a_key(one in thing(), other in thing()) {
+            prop_assert_eq!(one == other, one.place() == other.place(), "{:?} {:?}", one, other);
+        }
+
+        #[test]
+        fn what_is_listed_is_in_a_partition_of_the_list(account in account(), seed: u8, other: u8) {
+            let ((_, event_id, _), (webhook, ..)) = (made(seed), made(other));
+            let is_in = |item: Item, partitions: Vec<String>| {
+                partitions.iter().any(|partition| item.get(PARTITION) == Some(&text(partition)))
+            };
+            prop_assert!(is_in(event(&account, event_id), event_partitions(&account)));
+            let id = DeliveryId { event: event_id, webhook };
+            prop_assert!(is_in(delivery(&account, id), delivery_partitions(&account, webhook)));
+        }
+    }
+}
