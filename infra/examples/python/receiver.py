@@ -113,7 +113,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     INBOX.mkdir(parents=True, exist_ok=True)
-    threading.Thread(target=keep_working, daemon=True).start()
     server = ThreadingHTTPServer(("127.0.0.1", PORT), Receiver)
     print("port", server.server_port, flush=True)
+    threading.Thread(target=keep_working, daemon=True).start()
     server.serve_forever()
