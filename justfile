@@ -22,6 +22,18 @@ lint:
 fuzz seconds='3' target='':
     infra/checks/fuzz {{ seconds }} {{ target }}
 
+# Build the functions for Lambda: `just build x86_64` for another architecture than arm64.
+build *architecture:
+    infra/build {{ architecture }}
+
+# Deploy what is built.
+deploy *arguments:
+    infra/deploy {{ arguments }}
+
+# Deploy to an emulator of AWS and try everything there.
+emulate:
+    infra/checks/emulator/run
+
 # Format the code.
 fmt:
     cargo fmt
