@@ -47,19 +47,18 @@ struct Envelope<'a> {
     _detail_type: String,
 }
 
-/// Publishes a producer's event.
-pub(crate) async fn publish(app: &App, message: &SqsMessage) -> Result<(), MessageError> {
+/// The event of a producer's message; none where it has a key of its own, under which it is published here.
+pub(crate) async fn event(app: &App, message: &SqsMessage) -> Result<Option<Event>, MessageError> {
     let body = message.body.as_deref().unwrap_or_default();
     let envelope: Option<Envelope<'_>> = serde_json::from_str(body).ok();
     let text = envelope.as_ref().map_or(body, |envelope| envelope.detail.get());
     let Said { account, new, idempotency_key } = read(app, text).await?;
     if let Some(key) = idempotency_key {
         let published = publishing::publish_once(app, &account, &key, &[b"queue", text.as_bytes()], &[new]).await?;
-        return published.map(drop).ok_or(MessageError::KeyReused);
+        return published.map(|_| None).ok_or(MessageError::KeyReused);
     }
     let (made_at, id) = origin(app, message, envelope.as_ref());
-    let event = Event::new(account.clone(), EventId::derived(made_at, id.as_bytes()), &new);
-    Ok(publishing::publish(app, &account, &[event]).await?)
+    Ok(Some(Event::new(account, EventId::derived(made_at, id.as_bytes()), &new)))
 }
 
 /// When the message was made, and its id: the same each time that it comes.
