@@ -22,8 +22,6 @@ pub(crate) const NUMBER_KEY: &str = "\"number\":";
 const PAYLOAD_BYTES: usize = 1024;
 /// Bytes of a delivered event besides its object: ids, type, time and punctuation.
 const ENVELOPE_BYTES: usize = 142;
-/// Connections that publish at once.
-const CONNECTIONS: usize = 64;
 /// The type of every event.
 pub(crate) const EVENT_TYPE: &str = "user.created";
 
@@ -84,13 +82,14 @@ impl Client {
         self.request("POST", "/v1/events/batch", account, &format!("{{\"events\":[{}]}}", events.join(",")))
     }
 
-    /// Sends the requests that `make` makes for the numbers below `count` as fast as they are answered.
-    pub(crate) async fn burst<F>(&self, count: usize, make: F) -> anyhow::Result<Vec<Sent>>
+    /// Sends the requests that `make` makes for the numbers below `count` over so many `connections`, as fast as they are
+    /// answered.
+    pub(crate) async fn burst<F>(&self, connections: usize, count: usize, make: F) -> anyhow::Result<Vec<Sent>>
     where
         F: Fn(usize) -> Vec<u8> + Clone + Send + 'static,
     {
         let (next, mut tasks) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
-        for _ in 0..CONNECTIONS {
+        for _ in 0..connections {
             let (next, make, mut connection) = (Arc::clone(&next), make.clone(), self.connect().await?);
             tasks.spawn(async move {
                 let mut sent = Vec::new();

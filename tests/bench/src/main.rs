@@ -10,6 +10,8 @@
 //! | `latency.rs` | publish to arrival at a steady pace |
 //! | `start.rs` | from exec to the first answer |
 //! | `neighbours.rs` | a healthy endpoint beside one that hangs |
+//! | `growth.rs` | the same with more of everything around it |
+//! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
 //! | `cost/` | dollars for each million deliveries on AWS |
 //! | `stack.rs` | the process that is measured |
 //! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and the little HTTP that they speak |
@@ -19,6 +21,7 @@
 
 mod cost;
 mod figures;
+mod growth;
 mod http;
 mod latency;
 mod load;
@@ -27,6 +30,7 @@ mod receiver;
 mod stack;
 mod start;
 mod throughput;
+mod weight;
 
 use clap::{Parser, ValueEnum};
 use figures::Table;
@@ -57,7 +61,9 @@ enum Section {
     Latency,
     Start,
     Neighbours,
+    Growth,
     Cost,
+    Weight,
 }
 
 #[tokio::main]
@@ -67,15 +73,24 @@ async fn main() -> anyhow::Result<()> {
     let sections = Section::value_variants().iter().filter(|section| all || options.sections.contains(section));
     let local = Executable::build("local")?;
     println!("{}\n", figures::machine());
-    let mut tables = Vec::new();
+    let (mut tables, mut failed) = (Vec::new(), Vec::new());
     for section in sections {
-        let table = section.measure(&local, options.quick).await?;
-        println!("{table}");
-        tables.push(table);
+        match section.measure(&local, options.quick).await {
+            Ok(table) => {
+                println!("{table}");
+                tables.push(table);
+            }
+            // What takes long is not to be lost for what comes after it.
+            Err(error) => {
+                eprintln!("{section:?}: {error:#}");
+                failed.push(section);
+            }
+        }
     }
     if let Some(file) = options.json {
         std::fs::write(file, figures::json(&tables))?;
     }
+    anyhow::ensure!(failed.is_empty(), "not measured: {failed:?}");
     Ok(())
 }
 
@@ -86,6 +101,8 @@ impl Section {
             Self::Latency => latency::measure(local, quick).await,
             Self::Start => start::measure(local, quick).await,
             Self::Neighbours => neighbours::measure(local, quick).await,
+            Self::Growth => growth::measure(local, quick).await,
+            Self::Weight => weight::measure(quick).await,
             // It has a runtime of its own, with a time of its own.
             Self::Cost => tokio::task::spawn_blocking(cost::measure).await?,
         }

@@ -18,6 +18,8 @@ use tokio::{
 pub(crate) enum Behaviour {
     /// Answers with this status and no body.
     Answer(u16),
+    /// Answers the first request of each event and webhook with 500, and 200 afterwards.
+    FailOnce,
     /// Says nothing for as long as the sender waits.
     Hang,
 }
@@ -35,8 +37,15 @@ pub(crate) struct Arrival {
 
 #[derive(Debug, Default)]
 struct Log {
-    arrivals: Mutex<Vec<Arrival>>,
+    seen: Mutex<Seen>,
     changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    arrivals: Vec<Arrival>,
+    /// Webhook and number of what has come at least once.
+    pairs: HashSet<(usize, usize)>,
 }
 
 /// A listening receiver; it stops when dropped.
@@ -73,10 +82,27 @@ impl Receiver {
     /// # Errors
     /// They have not come within `limit`.
     pub(crate) async fn wait_for(&self, count: usize, limit: Duration) -> anyhow::Result<Vec<Arrival>> {
+        self.wait_until(|seen| seen.pairs.len() >= count, count, limit).await
+    }
+
+    /// Waits for `count` requests, repeated ones included.
+    ///
+    /// # Errors
+    /// They have not come within `limit`.
+    pub(crate) async fn wait_for_requests(&self, count: usize, limit: Duration) -> anyhow::Result<Vec<Arrival>> {
+        self.wait_until(|seen| seen.arrivals.len() >= count, count, limit).await
+    }
+
+    async fn wait_until(
+        &self,
+        done: impl Fn(&Seen) -> bool,
+        count: usize,
+        limit: Duration,
+    ) -> anyhow::Result<Vec<Arrival>> {
         let all = async {
             loop {
                 let changed = self.log.changed.notified();
-                let arrivals = self.arrivals_if(count);
+                let arrivals = Some(self.log.lock()).filter(|seen| done(seen)).map(|seen| seen.arrivals.clone());
                 if let Some(arrivals) = arrivals {
                     return arrivals;
                 }
@@ -84,14 +110,7 @@ impl Receiver {
             }
         };
         let came = tokio::time::timeout(limit, all).await;
-        came.map_err(|_| anyhow::anyhow!("{} of {count} deliveries came in {limit:?}", self.log.lock().len()))
-    }
-
-    fn arrivals_if(&self, count: usize) -> Option<Vec<Arrival>> {
-        let arrivals = self.log.lock();
-        let distinct =
-            || arrivals.iter().map(|arrival| (arrival.webhook, arrival.number)).collect::<HashSet<_>>().len();
-        (arrivals.len() >= count && distinct() >= count).then(|| arrivals.clone())
+        came.map_err(|_| anyhow::anyhow!("{} of {count} deliveries came in {limit:?}", self.log.lock().arrivals.len()))
     }
 }
 
@@ -102,8 +121,19 @@ impl Drop for Receiver {
 }
 
 impl Log {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arrival>> {
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes an arrival; tells whether it is the first of its event and webhook.
+    fn note(&self, arrival: Arrival) -> bool {
+        let is_first = {
+            let mut seen = self.lock();
+            seen.arrivals.push(arrival);
+            seen.pairs.insert((arrival.webhook, arrival.number))
+        };
+        self.changed.notify_waiters();
+        is_first
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,9 +143,14 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, log: Arc<Log>) -> std::i
         let at = Instant::now();
         let path = head.first_line.split(' ').nth(1).unwrap_or_default();
         let webhook = path.trim_start_matches('/').parse().unwrap_or_default();
-        log.lock().push(Arrival { at, webhook, number: number_in(&body).unwrap_or_default() });
-        log.changed.notify_waiters();
-        if let Behaviour::Answer(status) = behaviour {
+        let arrival = Arrival { at, webhook, number: number_in(&body).unwrap_or_default() };
+        let is_first = log.note(arrival);
+        let status = match behaviour {
+            Behaviour::Answer(status) => Some(status),
+            Behaviour::FailOnce => Some(if is_first { 500 } else { 200 }),
+            Behaviour::Hang => None,
+        };
+        if let Some(status) = status {
             connection.write(format!("HTTP/1.1 {status} Bench\r\nContent-Length: 0\r\n\r\n").as_bytes()).await?;
         }
     }

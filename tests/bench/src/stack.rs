@@ -25,14 +25,15 @@ pub(crate) struct Executable(PathBuf);
 
 impl Executable {
     /// Asks cargo for the binary `name`, so that nothing stale is measured; `HOOKLINE_LOCAL_BIN` names another build of
-    /// `local` instead, to compare two.
+    /// `local` instead, and `HOOKLINE_PROFILE` another profile than `release`, to compare.
     pub(crate) fn build(name: &str) -> anyhow::Result<Self> {
         if let Some(given) = std::env::var_os("HOOKLINE_LOCAL_BIN").filter(|_| name == "local") {
             return Ok(Self(given.into()));
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+        let profile = std::env::var("HOOKLINE_PROFILE").unwrap_or_else(|_| "release".to_owned());
         let output = std::process::Command::new(cargo)
-            .args(["build", "--release", "--package", name, "--bin", name])
+            .args(["build", "--profile", &profile, "--package", name, "--bin", name])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stderr(Stdio::inherit())
@@ -126,6 +127,16 @@ impl Usage {
         let (_, fields) = stat.rsplit_once(") ").context("no stat")?;
         let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
         Ok(ticks / TICKS_PER_SECOND)
+    }
+
+    /// CPU time to the nanosecond, of the threads that there are now.
+    pub(crate) fn cpu_exactly(&self) -> anyhow::Result<Duration> {
+        let mut total_ns = 0;
+        for thread in std::fs::read_dir(self.0.join("task"))? {
+            let statistics = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            total_ns += statistics.split(' ').next().unwrap_or_default().parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(total_ns))
     }
 
     /// The most memory that it has had resident, in MB.

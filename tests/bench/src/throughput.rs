@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 
 /// How long a burst may take to arrive.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Events that one request of a batch publishes.
+/// Connections that publish events one by one.
+pub(crate) const CONNECTIONS: usize = 64;
+/// Events that one request of a batch publishes, and connections that do.
 const BATCH: usize = 100;
+const BATCH_CONNECTIONS: usize = 8;
 
 /// svix-server with PostgreSQL 15 (`fsync` on) and Redis 7 on a machine of this kind, August 2026: CPU seconds a thousand
 /// deliveries, and deliveries a second.
@@ -79,10 +82,12 @@ async fn burst(local: &Executable, webhooks: usize, events: usize, publish: Publ
 async fn send(client: &Client, events: usize, publish: Publish) -> anyhow::Result<Vec<Sent>> {
     let publisher = client.clone();
     match publish {
-        Publish::OneByOne => client.burst(events, move |number| publisher.publish("default", number)).await,
+        Publish::OneByOne => {
+            client.burst(CONNECTIONS, events, move |number| publisher.publish("default", number)).await
+        }
         Publish::InBatches => {
             let make = move |batch: usize| publisher.publish_batch("default", batch * BATCH, BATCH);
-            let batches = client.burst(events / BATCH, make).await?;
+            let batches = client.burst(BATCH_CONNECTIONS, events / BATCH, make).await?;
             Ok(batches.into_iter().flat_map(|sent| std::iter::repeat_n(sent, BATCH)).collect())
         }
     }

@@ -1,0 +1,236 @@
+//! Whether what an event costs stays the same while everything around it grows: webhooks, stored deliveries, accounts, what
+//! waits in the queue, and what fails. Each case is compared with the small one of the same run.
+//!
+//! The data are made in this process, by the product's own functions, since that is faster than its API; then the process
+//! that is measured is started on them.
+
+use crate::{
+    figures::{Figure, Table, figure, percentile_ms},
+    load::{Client, arrival_times},
+    receiver::{Behaviour, Receiver},
+    stack::{Executable, Stack},
+    throughput::{CONNECTIONS, settled},
+};
+use futures::future::try_join_all;
+use hookline::{
+    app::App,
+    delivery::{Attempt, Delivery, DeliveryStatus, Turn, Verdict, Wakeup},
+    endpoint::EndpointPolicy,
+    id::{AccountId, EventId, WebhookId},
+    queue,
+    random::Random,
+    schedule::RetrySchedule,
+    secret::Secret,
+    store::{
+        deliveries::{self, Versioned},
+        webhooks,
+    },
+    time::Clock,
+    webhook::Webhook,
+};
+use local::{embedded::EmbeddedAws, provision};
+use std::{path::Path, time::Duration};
+
+/// Events a second at which times are taken.
+const PER_SECOND: u32 = 25;
+/// How long the deliveries of a case may take.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Calls under way at once while data are made.
+const AT_ONCE: usize = 100;
+/// The account that events are published for, where there is one.
+const ACCOUNT: &str = "default";
+/// An account beside it.
+const OTHER: &str = "other";
+
+/// What events cost in one case.
+struct Sample {
+    publish_ms: f64,
+    arrival_ms: f64,
+    cpu: f64,
+    memory_mb: f64,
+}
+
+impl Sample {
+    fn figures(&self, small: &Self) -> Vec<Figure> {
+        vec![
+            figure("publish", "ms", self.publish_ms),
+            figure("publish", "x", self.publish_ms / small.publish_ms),
+            figure("arrival", "ms", self.arrival_ms),
+            figure("CPU", "s/1000", self.cpu),
+            figure("CPU", "x", self.cpu / small.cpu),
+            figure("memory", "MB", self.memory_mb),
+        ]
+    }
+}
+
+pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
+    let mut table =
+        Table::new("growth", "medians of publishing and arriving, and CPU a thousand deliveries; x is against small");
+    let (deliveries, backlog) = if quick { (20_000, 10_000) } else { (1_000_000, 100_000) };
+    let one = Load { events: if quick { 1_000 } else { 5_000 }, ..Load::ONE };
+
+    let small = case(local, one, async |app, urls| webhooks_of(app, ACCOUNT, urls, 1).await.map(|_| ())).await?;
+    table.row("small: 1 webhook", small.figures(&small));
+    let stored = case(local, one, async |app, urls| {
+        let webhook = &webhooks_of(app, ACCOUNT, urls, 1).await?[0];
+        store_deliveries(app, webhook, deliveries).await
+    });
+    table.row(format!("{deliveries} stored deliveries"), stored.await?.figures(&small));
+    let waiting = case(local, one, async |app, urls| {
+        webhooks_of(app, ACCOUNT, urls, 1).await?;
+        let other = &webhooks_of(app, OTHER, urls, 1).await?[0];
+        leave_waiting(app, other, backlog).await
+    });
+    table.row(format!("{backlog} messages waiting"), waiting.await?.figures(&small));
+    let accounts = Load { accounts: 1_000, ..one };
+    let accounts = case(local, accounts, async |app, urls| {
+        for number in 0..1_000 {
+            webhooks_of(app, &format!("account{number}"), urls, 1).await?;
+        }
+        Ok(())
+    });
+    table.row("1000 accounts", accounts.await?.figures(&small));
+    let storm = Load { behaviour: Behaviour::FailOnce, attempts: 2, ..one };
+    let storm = case(local, storm, async |app, urls| webhooks_of(app, ACCOUNT, urls, 1).await.map(|_| ()));
+    table.row("retry storm, an attempt", storm.await?.figures(&small));
+
+    let ten = Load { webhooks: 10, events: one.events / 10, ..one };
+    let ten = case(local, ten, async |app, urls| webhooks_of(app, ACCOUNT, urls, 10).await.map(|_| ())).await?;
+    table.row("10 webhooks", ten.figures(&ten));
+    for webhooks in if quick { [100, 1_000] } else { [1_000, 10_000] } {
+        let load = Load { webhooks, events: 3, steady: 3, ..one };
+        let many = case(local, load, async |app, urls| webhooks_of(app, ACCOUNT, urls, webhooks).await.map(|_| ()));
+        table.row(format!("{webhooks} webhooks, x against 10"), many.await?.figures(&ten));
+    }
+    Ok(table)
+}
+
+/// What is published in a case.
+#[derive(Clone, Copy)]
+struct Load {
+    accounts: usize,
+    /// Of each account.
+    webhooks: usize,
+    /// Published in a burst, for the CPU.
+    events: usize,
+    /// Published at a steady pace before, for the times.
+    steady: usize,
+    behaviour: Behaviour,
+    /// Of each delivery.
+    attempts: usize,
+}
+
+impl Load {
+    const ONE: Self =
+        Self { accounts: 1, webhooks: 1, events: 0, steady: 100, behaviour: Behaviour::Answer(200), attempts: 1 };
+}
+
+/// Makes a folder's data with `make`, starts the process on them, and publishes.
+async fn case<F>(local: &Executable, load: Load, make: F) -> anyhow::Result<Sample>
+where
+    F: AsyncFn(&App, &Receiver) -> anyhow::Result<()>,
+{
+    let (folder, receiver) = (local.folder()?, Receiver::start(load.behaviour).await?);
+    make(&app(folder.path()).await?, &receiver).await?;
+    let stack = Stack::start(local, folder.path(), &["--retry-schedule", "0s,1s,1s"]).await?;
+    let client = Client::of(&stack);
+    let publisher = client.clone();
+    let account = move |number: usize| match load.accounts {
+        1 => ACCOUNT.to_owned(),
+        accounts => format!("account{}", number % accounts),
+    };
+    let make = move |number| publisher.publish(&account(number), number);
+    let sent = if load.webhooks <= 10 {
+        client.steady(load.steady, PER_SECOND, make.clone()).await?
+    } else {
+        // One event keeps the machine busy for a while: the next one is sent when that is over.
+        let mut sent = Vec::new();
+        for number in 0..load.steady {
+            let make = make.clone();
+            sent.extend(client.burst(1, 1, move |_| make(number)).await?);
+            receiver.wait_for((number + 1) * load.webhooks, LIMIT).await?;
+            settled(&stack).await?;
+        }
+        sent
+    };
+    let arrivals = receiver.wait_for(load.steady * load.webhooks, LIMIT).await?;
+    settled(&stack).await?;
+    let before = stack.usage().cpu_s()?;
+    client.burst(CONNECTIONS, load.events, move |number| make(load.steady + number)).await?;
+    let requests = (load.steady + load.events) * load.webhooks * load.attempts;
+    receiver.wait_for_requests(requests, LIMIT).await?;
+    settled(&stack).await?;
+    let cpu = (stack.usage().cpu_s()? - before) / (load.events * load.webhooks * load.attempts) as f64 * 1000.0;
+    let mut publish: Vec<_> = sent.iter().map(|sent| sent.answered_in).collect();
+    Ok(Sample {
+        publish_ms: percentile_ms(&mut publish, 0.5),
+        arrival_ms: percentile_ms(&mut arrival_times(&sent, &arrivals), 0.5),
+        cpu,
+        memory_mb: stack.usage().peak_memory_mb()?,
+    })
+}
+
+/// Hookline on the folder, in this process.
+async fn app(folder: &Path) -> anyhow::Result<App> {
+    let clock = Clock::system();
+    let aws = EmbeddedAws::open(Some(folder), clock.clone())?;
+    let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
+    provision::provision(&aws, &config).await?;
+    let (dynamodb, sqs, scheduler) = (aws.dynamodb(), aws.sqs(), aws.scheduler());
+    Ok(App { dynamodb, sqs, scheduler, config, clock, random: Random::system() })
+}
+
+/// Registers webhooks of `account` for every event.
+async fn webhooks_of(app: &App, account: &str, receiver: &Receiver, count: usize) -> anyhow::Result<Vec<Webhook>> {
+    let (account, now): (AccountId, _) = (account.parse()?, app.clock.now());
+    let mut made = Vec::with_capacity(count);
+    for number in 0..count {
+        let url = EndpointPolicy::AllowLoopback.judge_url(&receiver.url(number));
+        let url = url.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        let events = vec!["*".parse().map_err(|fault| anyhow::anyhow!("{fault:?}"))?];
+        let id = WebhookId::new(now, &app.random);
+        made.push(Webhook::new(account.clone(), id, url, events, Secret::generate(&app.random), now));
+    }
+    for some in made.chunks(AT_ONCE) {
+        try_join_all(some.iter().map(|webhook| webhooks::create(app, webhook))).await?;
+    }
+    Ok(made)
+}
+
+/// Stores deliveries that went well.
+async fn store_deliveries(app: &App, webhook: &Webhook, count: usize) -> anyhow::Result<()> {
+    let event_type: hookline::event_type::EventType =
+        crate::load::EVENT_TYPE.parse().map_err(|fault| anyhow::anyhow!("{fault:?}"))?;
+    let now = app.clock.now();
+    let attempt = Attempt {
+        number: 1,
+        started_at: now,
+        duration_ms: 12,
+        status_code: Some(200),
+        error: None,
+        response_body: Some("ok".to_owned()),
+    };
+    let verdict = Verdict { status: DeliveryStatus::Delivered, next_attempt_at: None };
+    for first in (0..count).step_by(AT_ONCE) {
+        let puts = (first..count.min(first + AT_ONCE)).map(|_| {
+            let wakeup = Wakeup::first(webhook, EventId::new(now, &app.random));
+            let mut delivery = Delivery::untouched(&wakeup, event_type.clone());
+            delivery.record(&Turn::FIRST, attempt.clone(), verdict);
+            async move { deliveries::put(app, &Versioned::NONE, delivery).await }
+        });
+        for written in try_join_all(puts).await? {
+            anyhow::ensure!(written.is_ok(), "an id came twice");
+        }
+    }
+    Ok(())
+}
+
+/// Leaves messages on the queue that nobody gets for as long as is measured.
+async fn leave_waiting(app: &App, webhook: &Webhook, count: usize) -> anyhow::Result<()> {
+    for first in (0..count).step_by(AT_ONCE * queue::BATCH_MAX) {
+        let wakeups = (first..count.min(first + AT_ONCE * queue::BATCH_MAX))
+            .map(|_| Wakeup::first(webhook, EventId::new(app.clock.now(), &app.random)));
+        queue::send_wakeups(app, &wakeups.collect::<Vec<_>>(), queue::DELAY_MAX).await?;
+    }
+    Ok(())
+}
