@@ -12,6 +12,10 @@ run *options:
 test:
     cargo test --workspace
 
+# Measure what it costs; sections go through: `just bench --quick throughput`.
+bench *options:
+    cargo run --release -p bench -- {{ options }}
+
 # Judge the code and what it links.
 lint:
     cargo fmt --check

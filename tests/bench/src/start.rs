@@ -33,7 +33,7 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
 struct Samples {
     listening: Vec<Duration>,
     answered: Vec<Duration>,
-    cpu_s: Vec<Duration>,
+    cpu: Vec<Duration>,
     memory_mb: f64,
 }
 
@@ -45,7 +45,7 @@ impl Samples {
         client.connect().await?.exchange(&client.request("GET", "/v1/webhooks", "default", "")).await?;
         self.answered.push(began.elapsed());
         self.listening.push(stack.listening_in);
-        self.cpu_s.push(Duration::from_secs_f64(stack.usage().cpu_s()?));
+        self.cpu.push(stack.usage().cpu_exactly()?);
         self.memory_mb = self.memory_mb.max(stack.usage().peak_memory_mb()?);
         stack.kill().await
     }
@@ -54,7 +54,7 @@ impl Samples {
         vec![
             figure("listening", "ms", percentile_ms(&mut self.listening, 0.5)),
             figure("first answer", "ms", percentile_ms(&mut self.answered, 0.5)),
-            figure("CPU", "ms", percentile_ms(&mut self.cpu_s, 0.5)),
+            figure("CPU", "ms", percentile_ms(&mut self.cpu, 0.5)),
             figure("memory", "MB", self.memory_mb),
         ]
     }
