@@ -45,3 +45,7 @@ fmt:
 # Do all that is done for each change.
 ci:
     .ci/run
+
+# Run so many seeds of the simulation, from `first` on.
+simulate seeds='10000' first='0':
+    SEEDS={{ seeds }} FIRST_SEED={{ first }} cargo test --profile simulation -p tests --test simulation -- --nocapture
