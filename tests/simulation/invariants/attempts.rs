@@ -101,8 +101,11 @@ fn check_schedule(facts: &Facts<'_>, delivery: &Delivery, posts: &[&Post], viola
         let Some((_, _, before)) = scheduled(delivery).find(|(r, s, _)| (*r, *s) == (round, step - 1)) else {
             continue;
         };
-        // The last one of that number is the one that was recorded.
-        let post = posts.iter().rfind(|post| number(post) == before.number && post.status.is_some());
+        // Of two requests of that number, the one that was recorded.
+        let began_ms = before.started_at.unix_ms();
+        let off_ms = |post: &Post| (post.at_ms - began_ms).abs();
+        let post = posts.iter().filter(|post| number(post) == before.number && post.status == before.status_code);
+        let post = post.min_by_key(|post| off_ms(post));
         let asked = post.and_then(|post| post.retry_after_s).unwrap_or(0);
         let asked = Duration::from_secs(asked).min(RETRY_AFTER_MAX);
         let ended = before.started_at.plus(Duration::from_millis(before.duration_ms));
