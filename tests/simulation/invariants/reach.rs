@@ -6,8 +6,8 @@ use hookline::webhook::Webhook;
 
 use local::provision::EVENTS;
 
-use super::{Facts, Violations};
-use crate::faults::{Fault, Kind};
+use super::{Facts, StoredEvent, Violations};
+use crate::faults::Kind;
 
 /// An event that must reach its webhooks.
 struct Owed<'a> {
@@ -32,7 +32,11 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         check_owed(facts, &owed, violations);
     }
     // Events of producers in AWS and of Hookline's own: the queue was given them, and nobody was answered.
-    for (id, event) in facts.events.iter().filter(|(_, event)| event.is_from_queue()) {
+    let made_anew = |event: &StoredEvent| {
+        let same = |other: &&StoredEvent| event.number().is_some() && other.number() == event.number();
+        is_redriven(facts) && facts.events.values().filter(same).count() > 1
+    };
+    for (id, event) in facts.events.iter().filter(|(_, event)| event.is_from_queue() && !made_anew(event)) {
         let from_ms = id.made_at().minus(facts.skew()).unix_ms();
         let account = event.account.as_str();
         let owed = Owed { event: *id, event_type: &event.event_type, account, from_ms, to_ms: facts.end_ms };
@@ -47,11 +51,15 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
     }
 }
 
+/// Whether something was put back on the `events` queue.
+fn is_redriven(facts: &Facts<'_>) -> bool {
+    facts.record.faults.iter().any(|fault| fault.kind == Kind::DeadLettered && fault.subject == EVENTS)
+}
+
 /// A producer's message is one event, however often it comes. What is put back from a dead-letter queue is a new message to
 /// SQS, and an idempotency key may have expired by then.
 fn check_produced(facts: &Facts<'_>, violations: &mut Violations) {
-    let is_redriven = |fault: &Fault| fault.kind == Kind::DeadLettered && fault.subject == EVENTS;
-    let redriven = facts.record.faults.iter().any(is_redriven);
+    let redriven = is_redriven(facts);
     for produced in &facts.record.ledger.produced {
         let made =
             facts.events.values().filter(|event| event.is_from_queue() && event.number() == Some(produced.number));
