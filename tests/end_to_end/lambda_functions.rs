@@ -5,7 +5,7 @@ use hookline::event::{Event, NewEvent};
 use hookline::id::{AccountId, EventId, TokenId, WebhookId};
 use hookline::store::tokens::{self, Scope, Token};
 use hookline::store::{deliveries, events, webhooks};
-use hookline::time::Timestamp;
+use hookline::time::{Clock, Timestamp};
 use hookline::webhook::Webhook;
 use serde_json::{Value, json};
 
@@ -20,8 +20,11 @@ fn acme() -> AccountId {
 /// An event of SQS with one record for each body; the records' ids are their places.
 fn sqs_event(bodies: &[String]) -> Value {
     let record: Value = serde_json::from_str(include_str!("../lambda/sqs_record.json")).expect("JSON");
+    // What was published before a webhook was made is not for it.
+    let now_ms = Clock::system().now().unix_ms();
     let records = bodies.iter().enumerate().map(|(index, body)| {
         let mut record = record.clone();
+        record["attributes"]["SentTimestamp"] = now_ms.to_string().into();
         record["messageId"] = index.to_string().into();
         record["body"] = body.as_str().into();
         record
