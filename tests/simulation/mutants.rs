@@ -225,7 +225,12 @@ fn make_copy(root: &Path, copy: &Path) {
             let on = format!("{library}::mutant(\"{}\")", mutant.name);
             text = text.replace(mutant.old, &mutant.new.replace("MUTANT", &on));
         }
-        if file == "shared/src/lib.rs" { text + SWITCH } else { text }
+        match file {
+            "shared/src/lib.rs" => text + SWITCH,
+            // Cargo tells two workspaces in one target folder apart by their packages' versions, not by their paths.
+            "Cargo.toml" => text.replace("version = \"0.1.0\"", "version = \"0.0.0\""),
+            _ => text,
+        }
     });
 }
 
