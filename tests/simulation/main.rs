@@ -118,8 +118,10 @@ async fn redrive(world: &World) -> bool {
 /// The seeds that `cargo test` runs.
 const SEEDS: u64 = 100;
 
-/// Violations after which no more seeds are run.
-const FAILURES_MAX: usize = 10;
+/// Violations after which no more seeds are run; of a mutant, one is enough.
+fn failures_max() -> usize {
+    if std::env::var_os("MUTANT").is_some_and(|mutant| !mutant.is_empty()) { 1 } else { 10 }
+}
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
@@ -134,7 +136,7 @@ fn run_many(first: u64, count: u64) -> (Outcome, Vec<String>) {
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count || total.lock().expect("unpoisoned").1.len() >= FAILURES_MAX {
+            if seed >= first + count || total.lock().expect("unpoisoned").1.len() >= failures_max() {
                 return;
             }
             let outcome = std::panic::catch_unwind(|| run(seed, false)).unwrap_or_else(|_| Outcome {

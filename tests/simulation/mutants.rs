@@ -103,12 +103,6 @@ const MUTANTS: &[Mutant] = &[
             wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)) }",
     },
     Mutant {
-        name: "a schedule that is placed already is an error",
-        file: "shared/src/queue.rs",
-        old: "is_some_and(CreateScheduleError::is_conflict_exception) => Ok(()),",
-        new: "is_some_and(|error| !MUTANT && error.is_conflict_exception()) => Ok(()),",
-    },
-    Mutant {
         name: "a fan-out's next page skips a webhook",
         file: "shared/src/store/mod.rs",
         old: "    rows.truncate(limit);\n    let next = rows.last().filter(|_| more).map(id);",
@@ -140,12 +134,6 @@ const MUTANTS: &[Mutant] = &[
         file: "shared/src/store/deliveries.rs",
         old: "wanted = answer.unprocessed_keys.unwrap_or_default();",
         new: "wanted = answer.unprocessed_keys.filter(|_| !MUTANT).unwrap_or_default();",
-    },
-    Mutant {
-        name: "a write whose answer was lost is taken for a refusal",
-        file: "shared/src/store/mod.rs",
-        old: "present.as_ref() == Some(&item)",
-        new: "!MUTANT && present.as_ref() == Some(&item)",
     },
     Mutant {
         name: "a repeated wake-up makes sure of nothing",

@@ -11,7 +11,7 @@ use crate::dice::Dice;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Compressed, but with both of the ways in which a wake-up waits: as a delayed message and as a schedule.
-    pub(crate) retry_schedule: RetrySchedule,
+    pub(crate) waits_s: Vec<u64>,
     /// How long events and deliveries are kept.
     pub(crate) retention: Duration,
     /// Calls of AWS that go wrong, in a thousand.
@@ -39,10 +39,11 @@ impl Plan {
         // A seed in eight has no faults at all: what is promised without an excuse is checked there.
         let faultless = dice.permille(125);
         let wide = dice.permille(100);
-        let schedule = *dice.pick(&["0s,1m,20m", "0s,30s,1m", "0s,2m,16m,1m", "5s,16m"]);
+        let schedules: [&[u64]; 4] = [&[0, 60, 1200], &[0, 30, 60], &[0, 120, 960, 60], &[5, 960]];
+        let waits_s = dice.pick(&schedules);
         let unless_faultless = |value: u32| if faultless { 0 } else { value };
         Self {
-            retry_schedule: schedule.parse().expect("a schedule"),
+            waits_s: waits_s.to_vec(),
             retention: Duration::from_secs(dice.weighted(&[(2, 1), (30 * 24, 9)]) * 60 * 60),
             call_faults: unless_faultless(*dice.pick(&[0, 10, 30, 80, 150])),
             message_faults: unless_faultless(*dice.pick(&[0, 30, 100, 250])),
@@ -54,6 +55,12 @@ impl Plan {
             actions: if wide { dice.between(3, 6) } else { dice.between(6, 16) },
             pause_max_ms: *dice.pick(&[2_000, 60_000, 900_000, 3_600_000]),
         }
+    }
+
+    /// The schedule, as an operator writes it.
+    pub(crate) fn retry_schedule(&self) -> RetrySchedule {
+        let waits: Vec<_> = self.waits_s.iter().map(|wait_s| format!("{wait_s}s")).collect();
+        waits.join(",").parse().expect("a schedule")
     }
 
     /// Whether nothing goes wrong but receivers.

@@ -89,7 +89,7 @@ impl World {
         let plan = Plan::draw(&dice);
         let clock = TrueClock { start: Instant::now(), start_ms: 1_800_000_000_000 + dice.between(0, 999_999) };
         let aws = EmbeddedAws::open(None, skewed(clock, 0)).expect("in memory");
-        let mut config = provision::config(&aws, plan.retry_schedule.clone(), EndpointPolicy::Strict);
+        let mut config = provision::config(&aws, plan.retry_schedule(), EndpointPolicy::Strict);
         config.retention = plan.retention;
         provision::provision(&aws, &config).await.expect("tables and queues");
         for queue in [provision::DELIVERIES, provision::EVENTS] {

@@ -2,12 +2,17 @@
 
 use hookline::delivery::DeliveryStatus;
 use hookline::id::{DeliveryId, EventId, WebhookId};
+use hookline::queue;
 use hookline::webhook::Webhook;
 
 use local::provision::EVENTS;
 
 use super::{Facts, StoredEvent, Violations};
 use crate::faults::Kind;
+use crate::ledger::Published;
+
+/// How long before an attempt its webhook may have been read: the function's timeout, and a little.
+const INVOCATION_MAX_MS: i64 = 35_000;
 
 /// An event that must reach its webhooks.
 struct Owed<'a> {
@@ -30,6 +35,7 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
             to_ms: published.answered_ms,
         };
         check_owed(facts, &owed, violations);
+        check_held(facts, published, violations);
     }
     // Events of producers in AWS and of Hookline's own: the queue was given them, and nobody was answered.
     let made_anew = |event: &StoredEvent| {
@@ -48,6 +54,28 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         violations.unless(delivery.shown_status(webhook) != DeliveryStatus::Pending, || {
             format!("{} is pending and nothing is left to wake it", delivery.delivery)
         });
+    }
+}
+
+/// What was on its way when its webhook was disabled is held: nothing but a recovery sends it.
+fn check_held(facts: &Facts<'_>, published: &Published, violations: &mut Violations) {
+    // Of a larger account a further page may be read, and of a repeated request all, after the answer.
+    if published.key.is_some() || facts.record.webhooks.len() > queue::BATCH_MAX {
+        return;
+    }
+    for (id, delivery) in facts.deliveries.iter().filter(|(id, _)| id.event == published.id) {
+        let generation = |from_ms, to_ms| {
+            let states = facts.states(id.webhook, from_ms, to_ms).into_iter().flatten();
+            states.map(|webhook| webhook.generation).collect::<Vec<_>>()
+        };
+        let first = generation(published.began_ms, published.answered_ms).into_iter().max();
+        for (turn, attempt) in delivery.attempts.iter().filter(|(turn, _)| turn.starts_with("0.")) {
+            let (at_ms, skew_ms) = (attempt.started_at.unix_ms(), facts.plan.skew_ms);
+            let then = generation(at_ms - INVOCATION_MAX_MS - skew_ms, at_ms + skew_ms).into_iter().min();
+            violations.unless(first.is_none() || then <= first, || {
+                format!("{id}: turn {turn} was sent though its webhook had been disabled since")
+            });
+        }
     }
 }
 
