@@ -29,6 +29,7 @@ use hookline::{
     publishing::{self, Published},
     store::{
         deliveries, event_types, events as store,
+        idempotency::KEY_MAX,
         webhooks::{self, Order},
     },
 };
@@ -40,8 +41,6 @@ use std::sync::Arc;
 const BATCH_MAX: usize = 100;
 /// Webhooks whose deliveries one answer shows.
 const DELIVERIES_MAX: usize = 100;
-/// Characters of an idempotency key.
-const KEY_MAX: usize = 255;
 
 /// Publish an event
 ///

@@ -15,7 +15,7 @@ use hookline::{
     id::{AccountId, EventId},
     input::{self, Fault, Fields, InputError},
     publishing,
-    store::event_types,
+    store::{event_types, idempotency::KEY_MAX},
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -26,8 +26,6 @@ use std::time::Duration;
 const BUS_DELAY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far a bus's clock may be ahead of the queue's.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// Characters of an idempotency key, as at the API.
-const KEY_MAX: usize = 255;
 
 /// What a producer says.
 struct Said {

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
+/// Most characters of a key.
+pub const KEY_MAX: usize = 255;
+
 /// How long a key is kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
