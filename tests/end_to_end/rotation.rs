@@ -35,3 +35,24 @@ async fn both_secrets_sign_during_the_overlap() {
     assert!(!verifies(new, &seen[0]) && !verifies(&webhook.secret, &seen[0]));
     assert!(api.get(&format!("/v1/webhooks/{}", webhook.id)).await.expect(200).get("secret").is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_rotation_does_not_forget_the_old_secret() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let receiver = Receiver::answering(200).await;
+    let webhook = api.register(&receiver.url("/"), &["user.created"]).await;
+    let path = format!("/v1/webhooks/{}/rotate-secret", webhook.id);
+    let new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    for _ in 0..2 {
+        api.post(&path, &json!({ "secret": new })).await.expect(200);
+    }
+    let event = api.publish("user.created").await.id();
+    let seen = receiver.wait_for_event(&event, 1).await;
+    assert!(verifies(new, &seen[0]) && verifies(&webhook.secret, &seen[0]));
+
+    api.post(&path, &json!({ "secret": new, "overlap_seconds": 0 })).await.expect(200);
+    let event = api.publish("user.created").await.id();
+    let seen = receiver.wait_for_event(&event, 1).await;
+    assert!(verifies(new, &seen[0]) && !verifies(&webhook.secret, &seen[0]), "the overlap can be ended early");
+}

@@ -56,9 +56,16 @@ pub(crate) async fn rotate(
     let secret = secret.unwrap_or_else(|| Secret::generate(&app.random));
     let now = app.clock.now();
     let rotated = webhooks::change(app, &account, id, |webhook: &mut Webhook| -> Result<(), StoreError> {
-        let old = std::mem::replace(&mut webhook.secret, secret.clone());
         let until = now.plus(overlap);
-        webhook.previous_secret = (now < until).then_some(PreviousSecret { secret: old, until });
+        let previous = if webhook.secret.expose() == secret.expose() {
+            // A repeat: the secret before this one is not to be forgotten, nor to sign for longer.
+            let previous = webhook.previous_secret.take();
+            previous.map(|previous| PreviousSecret { until: previous.until.min(until), ..previous })
+        } else {
+            let old = std::mem::replace(&mut webhook.secret, secret.clone());
+            Some(PreviousSecret { secret: old, until })
+        };
+        webhook.previous_secret = previous.filter(|previous| now < previous.until);
         webhook.updated_at = now;
         Ok(())
     });
