@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::api::data;
-use crate::process::{Options, Stack};
+use crate::process::{Options, Stack, random_hex};
 use crate::receiver::Receiver;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,4 +63,20 @@ async fn a_batch_is_replayed_whole_and_outlives_a_restart() {
     let again = stack.api().with_idempotency_key("batch-1").post("/v1/events/batch", &batch).await;
     assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), Some("true")));
     assert_eq!(data(&stack.api().get("/v1/events").await.expect(200)).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_not_replayed_where_other_events_of_it_would_be_good_now() {
+    let stack = Stack::start().await;
+    let event = |name: &str| json!({ "type": name, "data": { "object": {} } });
+    // Event types belong to the whole stack.
+    let new_type = format!("late.n{}", random_hex());
+    let batch = json!({ "events": [event(&new_type), event("user.created")] });
+    let keyed = stack.api().with_idempotency_key("batch-2");
+    let first = keyed.post("/v1/events/batch", &batch).await.expect(202);
+    let first = data(&first);
+    assert_eq!((&first[0]["status"], &first[1]["type"]), (&json!(422), &json!("user.created")));
+    stack.api().post("/v1/event-types", &json!({ "name": new_type })).await.expect(201);
+    keyed.post("/v1/events/batch", &batch).await.problem(422);
+    assert_eq!(data(&stack.api().get("/v1/events").await.expect(200)).len(), 1);
 }

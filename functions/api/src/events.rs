@@ -69,7 +69,7 @@ pub(crate) async fn publish(
     let app = &state.app;
     let key = idempotency_key(&headers)?;
     let new = read_new_event(app, body.fields()?).await?;
-    let published = publish_once(&state, account, key, "/v1/events", &body.0, &[new]).await?;
+    let published = publish_once(&state, account, key, &[b"/v1/events", &body.0], &[new]).await?;
     let payload = published.events.into_iter().next().map(|event| event.payload).unwrap_or_default();
     Ok(accepted(payload, published.replayed))
 }
@@ -107,7 +107,10 @@ pub(crate) async fn publish_batch(
     let read = futures::future::join_all(entries.iter().map(|raw| read_entry(app, raw))).await;
     let mut good = Vec::with_capacity(read.len());
     let results: Vec<Result<(), Problem>> = read.into_iter().map(|entry| entry.map(|new| good.push(new))).collect();
-    let published = publish_once(&state, account, key, "/v1/events/batch", &body.0, &good).await?;
+    // Which ones were good is part of what the key was used for: another type may be known, or no longer be, when it comes again.
+    let were_good: Vec<u8> = results.iter().map(|result| u8::from(result.is_ok())).collect();
+    let parts: [&[u8]; 3] = [b"/v1/events/batch", &body.0, &were_good];
+    let published = publish_once(&state, account, key, &parts, &good).await?;
     let mut events = published.events.into_iter();
     let data = results.into_iter().map(|result| match (result, &mut events) {
         (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
@@ -147,19 +150,18 @@ async fn read_new_event(app: &App, mut fields: Fields) -> Result<NewEvent, Probl
     new.ok_or_else(|| Problem::invalid(vec![]))
 }
 
-/// Publishes the events of a request, once for each key, if the account may.
+/// Publishes the events of a request, once for each key, if the account may; `parts` tell the request from others.
 async fn publish_once(
     state: &ApiState,
     account: AccountId,
     key: Option<String>,
-    route: &str,
-    body: &[u8],
+    parts: &[&[u8]],
     new: &[NewEvent],
 ) -> Result<Published, Problem> {
     let app = &state.app;
     state.throttle.admit(app, &account, new.len()).await?;
     if let Some(key) = key {
-        let published = publishing::publish_once(app, &account, &key, &[route.as_bytes(), body], new).await?;
+        let published = publishing::publish_once(app, &account, &key, parts, new).await?;
         return published.ok_or_else(|| Problem::unprocessable("The Idempotency-Key was used for another request."));
     }
     let now = app.clock.now();
