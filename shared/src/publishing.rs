@@ -46,8 +46,13 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
     if events.is_empty() {
         return Ok(());
     }
-    let page = webhooks::page(app, account, None, FIRST_PAGE, Order::Oldest);
-    let ((), page) = futures::try_join!(store(app, events), page)?;
+    let read = || webhooks::page(app, account, None, FIRST_PAGE, Order::Oldest);
+    let ((), mut page) = futures::try_join!(store(app, events), read())?;
+    if page.webhooks.iter().any(|webhook| !webhook.is_enabled()) {
+        // One that was enabled and recovered meanwhile, before the events were stored, gets them by this second look; one
+        // that still is disabled will find them when it is recovered.
+        page = read().await?;
+    }
     let fan_outs = events.iter().map(|event| FanOut {
         account: event.account.clone(),
         event: event.id,
@@ -67,7 +72,7 @@ pub struct Published {
 }
 
 /// Publishes the events of a request once for each `key`, however often and however concurrently it is used; `None` where
-/// the key was used for another request, which is told by its `parts`.
+/// the key was used for another request, which is told by its `parts`: they say all that `new` depends on.
 pub async fn publish_once(
     app: &App,
     account: &AccountId,
