@@ -1,13 +1,18 @@
 //! What every handler works with: the SDK's clients, the settings, the time and the randomness.
 
-use crate::{config::Config, random::Random, time::Clock};
-use aws_config::{BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
-use aws_smithy_http_client::tls;
-use aws_smithy_runtime_api::client::{
-    http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
-    runtime_components::RuntimeComponents,
+use crate::{
+    aws,
+    config::{Config, ConfigError},
+    random::Random,
+    time::Clock,
 };
-use std::{error::Error, iter};
+use aws_config::SdkConfig;
+use std::{
+    error::Error,
+    iter,
+    ops::Deref,
+    sync::{Arc, LazyLock},
+};
 
 /// Clients, settings, clock and randomness. Cloned freely: clones share connections.
 #[derive(Clone, Debug)]
@@ -15,9 +20,9 @@ pub struct App {
     /// Tables.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Queues.
-    pub sqs: aws_sdk_sqs::Client,
+    pub sqs: Lazy<aws_sdk_sqs::Client>,
     /// One-time schedules.
-    pub scheduler: aws_sdk_scheduler::Client,
+    pub scheduler: Lazy<aws_sdk_scheduler::Client>,
     /// Settings.
     pub config: Config,
     /// Time.
@@ -31,8 +36,8 @@ impl App {
     pub fn new(aws: &SdkConfig, config: Config, clock: Clock, random: Random) -> Self {
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(aws),
-            sqs: aws_sdk_sqs::Client::new(aws),
-            scheduler: aws_sdk_scheduler::Client::new(aws),
+            sqs: Lazy::new(aws, aws_sdk_sqs::Client::new),
+            scheduler: Lazy::new(aws, aws_sdk_scheduler::Client::new),
             config,
             clock,
             random,
@@ -41,14 +46,9 @@ impl App {
 
     /// The app of a Lambda function: settings from the environment, and a first call to DynamoDB, so that connecting is paid
     /// for while the function starts and not by its first request.
-    pub async fn in_lambda() -> Result<Self, crate::config::ConfigError> {
+    pub async fn in_lambda() -> Result<Self, ConfigError> {
         let config = Config::read(|name| std::env::var(name).ok())?;
-        let aws = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(OneHttpClient::new())
-            // Where Lambda puts them. The chain of other places has a client, and so a store, of its own.
-            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
-            .load()
-            .await;
+        let aws = aws::config()?;
         let app = Self::new(&aws, config, Clock::system(), Random::system());
         app.warm().await;
         Ok(app)
@@ -62,21 +62,24 @@ impl App {
     }
 }
 
-/// The SDK's own HTTP client, for all of a function's SDK clients: each would otherwise make a store of all root certificates
-/// for itself, once to see that it can and once to use it. That was a fifth of a cold start.
-#[derive(Debug)]
-struct OneHttpClient(SharedHttpClient);
+/// A client that is made when it is first used: no cold start pays for what most runs of a function do without. Clones share
+/// it.
+#[derive(Clone, Debug)]
+pub struct Lazy<C>(Arc<LazyLock<C, Box<dyn FnOnce() -> C + Send>>>);
 
-impl OneHttpClient {
-    fn new() -> Self {
-        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-        Self(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
+impl<C> Lazy<C> {
+    /// One that `make` makes from `aws`.
+    pub fn new<A: Clone + Send + 'static>(aws: &A, make: impl FnOnce(&A) -> C + Send + 'static) -> Self {
+        let aws = aws.clone();
+        Self(Arc::new(LazyLock::new(Box::new(move || make(&aws)))))
     }
 }
 
-impl HttpClient for OneHttpClient {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        self.0.http_connector(settings, components)
+impl<C> Deref for Lazy<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.0
     }
 }
 

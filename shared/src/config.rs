@@ -42,14 +42,20 @@ pub struct ConfigError {
     fault: String,
 }
 
+impl ConfigError {
+    pub(crate) fn new(name: &'static str, fault: impl ToString) -> Self {
+        Self { name, fault: fault.to_string() }
+    }
+}
+
 impl Config {
     /// Reads the settings with `get`, which looks a variable up.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let text = |name: &'static str| get(name).filter(|value| !value.is_empty());
-        let required = |name| text(name).ok_or_else(|| ConfigError { name, fault: "is not set".to_owned() });
+        let required = |name| text(name).ok_or_else(|| ConfigError::new(name, "is not set"));
         let days: u64 = parsed("RETENTION_DAYS", text("RETENTION_DAYS"), 30)?;
         if !(1..=3650).contains(&days) {
-            return Err(ConfigError { name: "RETENTION_DAYS", fault: "must be 1 to 3650".to_owned() });
+            return Err(ConfigError::new("RETENTION_DAYS", "must be 1 to 3650"));
         }
         Ok(Self {
             webhooks_table: required("WEBHOOKS_TABLE")?,
@@ -67,7 +73,7 @@ impl Config {
             endpoint_policy: match text("STRICT_ENDPOINTS").as_deref() {
                 None | Some("1" | "true") => EndpointPolicy::Strict,
                 Some("0" | "false") => EndpointPolicy::AllowLoopback,
-                Some(_) => return Err(ConfigError { name: "STRICT_ENDPOINTS", fault: "must be 0 or 1".to_owned() }),
+                Some(_) => return Err(ConfigError::new("STRICT_ENDPOINTS", "must be 0 or 1")),
             },
         })
     }
@@ -85,7 +91,7 @@ impl FromStr for RateLimit {
 
 fn parsed<T: FromStr<Err: ToString>>(name: &'static str, text: Option<String>, default: T) -> Result<T, ConfigError> {
     let Some(text) = text else { return Ok(default) };
-    text.trim().parse().map_err(|fault: T::Err| ConfigError { name, fault: fault.to_string() })
+    text.trim().parse().map_err(|fault: T::Err| ConfigError::new(name, fault))
 }
 
 #[cfg(test)]

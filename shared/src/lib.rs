@@ -10,10 +10,11 @@
 //! | [`store`] | the tables | DynamoDB |
 //! | [`queue`] | wake-ups and jobs | SQS, EventBridge Scheduler |
 //! | [`publishing`] | from an event to its wake-ups | through the two above |
-//! | [`app`], [`config`] | what every handler works with | starting up |
+//! | [`app`], [`config`], `aws` | what every handler works with | starting up |
 //! | [`log`], [`metrics`] | what is told of it all | standard error |
 
 pub mod app;
+mod aws;
 pub mod config;
 pub mod delivery;
 pub mod endpoint;

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::config::retry::RetryPartition;
 use axum::Router;
 use deliver::Deliverer;
 use futures::FutureExt;
-use hookline::app::App;
+use hookline::app::{App, Lazy};
 use hookline::endpoint::{EndpointClient, EndpointPolicy};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -195,10 +195,14 @@ fn app(identity: &Arc<Identity>, skew_ms: i64) -> App {
         dynamodb: aws_sdk_dynamodb::Client::from_conf(
             aws_sdk_dynamodb::config::Builder::from(&aws).retry_partition(quota()).build(),
         ),
-        sqs: aws_sdk_sqs::Client::from_conf(aws_sdk_sqs::config::Builder::from(&aws).retry_partition(quota()).build()),
-        scheduler: aws_sdk_scheduler::Client::from_conf(
-            aws_sdk_scheduler::config::Builder::from(&aws).retry_partition(quota()).build(),
-        ),
+        sqs: Lazy::new(&aws, move |aws| {
+            let config = aws_sdk_sqs::config::Builder::from(aws).retry_partition(quota());
+            aws_sdk_sqs::Client::from_conf(config.build())
+        }),
+        scheduler: Lazy::new(&aws, move |aws| {
+            let config = aws_sdk_scheduler::config::Builder::from(aws).retry_partition(quota());
+            aws_sdk_scheduler::Client::from_conf(config.build())
+        }),
         config: world.config.clone(),
         clock: world.clock(skew_ms),
         random: world.dice.fork().into_random(),

@@ -4,8 +4,8 @@ use crate::template::{items, resources, template, text};
 use hookline::{config::Config, store::keys};
 use std::{cell::RefCell, collections::BTreeSet};
 
-/// What is read elsewhere than in the settings: by the logs, and by the TLS library.
-const READ_ELSEWHERE: [&str; 2] = ["LOG_LEVEL", "SSL_CERT_FILE"];
+/// What is read elsewhere than in the settings: by the logs, and where connections are made.
+const READ_ELSEWHERE: [&str; 3] = ["LOG_LEVEL", "SSL_CERT_FILE", "AWS_CA_BUNDLE"];
 
 #[test]
 fn every_setting_is_given_and_every_one_given_is_read() {

@@ -14,7 +14,7 @@ use anyhow::Context;
 use deliver::Deliverer;
 use embedded::EmbeddedAws;
 use hookline::{
-    app::App,
+    app::{App, Lazy},
     config::Config,
     endpoint::{EndpointClient, EndpointPolicy},
     random::Random,
@@ -44,8 +44,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
     let config = provision::config(&aws, options.retry_schedule.clone(), policy);
     provision::provision(&aws, &config).await?;
-    let (dynamodb, sqs, scheduler) = (aws.dynamodb(), aws.sqs(), aws.scheduler());
-    let app = App { dynamodb, sqs, scheduler, config, clock, random: Random::system() };
+    let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
+    let app = App { dynamodb: aws.dynamodb(), sqs, scheduler, config, clock, random: Random::system() };
     let token = local_token::ensure(&app, options.token.clone(), data).await?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", options.listen))?;

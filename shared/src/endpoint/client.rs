@@ -6,13 +6,14 @@ use super::{
     excerpt::Excerpt,
     resolver::JudgingResolver,
     retry_after::RetryAfter,
+    roots::tls_believing,
     transport::Transport,
     url::{EndpointPolicy, EndpointUrl},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use reqwest::Request;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// The most bytes of a body that are read; then the connection is dropped.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -65,27 +66,29 @@ struct Progress {
 }
 
 impl EndpointClient {
-    /// Makes the client. Reads the root certificates (`SSL_CERT_FILE`), so once a process, in its init.
+    /// Makes the client, which believes the root certificates in the file that `SSL_CERT_FILE` names, or else the system's.
+    /// It reads them, so make one client a process.
     ///
     /// # Errors
     /// TLS cannot be set up, for want of root certificates for example.
     pub fn new(policy: EndpointPolicy) -> Result<Self, BuildError> {
-        Self::with_resolver(policy, JudgingResolver::system(policy))
+        let roots = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty());
+        Self::with(policy, JudgingResolver::system(policy), roots.as_ref().map(Path::new))
     }
 
-    pub(super) fn with_resolver(policy: EndpointPolicy, resolver: JudgingResolver) -> Result<Self, BuildError> {
-        Ok(Self { policy, transport: Transport::Network(Self::builder(policy, resolver).build()?) })
-    }
-
-    /// A client that believes one more certificate authority.
-    #[cfg(test)]
-    pub(super) fn trusting(
+    /// A client that asks `resolver` for addresses, and believes the root certificates in the file `roots`.
+    pub(super) fn with(
         policy: EndpointPolicy,
         resolver: JudgingResolver,
-        authority: reqwest::Certificate,
+        roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
-        let http = Self::builder(policy, resolver).add_root_certificate(authority).build()?;
-        Ok(Self { policy, transport: Transport::Network(http) })
+        let builder = Self::builder(policy, resolver);
+        let builder = match roots {
+            Some(file) => builder.tls_backend_preconfigured(tls_believing(file)?),
+            // Elsewhere than on Lambda it is a folder, or a service of the system.
+            None => builder.tls_version_min(reqwest::tls::Version::TLS_1_2),
+        };
+        Ok(Self { policy, transport: Transport::Network(builder.build()?) })
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one place where an outgoing client is made, behind the guard")]
@@ -103,7 +106,6 @@ impl EndpointClient {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy() // a proxy from the environment would dial in our place, unjudged
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_MAX_IDLE_PER_HOST)

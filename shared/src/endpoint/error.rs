@@ -2,7 +2,11 @@
 //! read. Nothing of a receiver's answer, a URL or a header gets into these.
 
 use super::resolver::ForbiddenAnswer;
-use std::{error::Error, io, iter};
+use std::{
+    error::Error,
+    io, iter,
+    path::{Path, PathBuf},
+};
 
 /// Why an attempt got no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -49,10 +53,30 @@ impl PostError {
     }
 }
 
-/// The client could not be made: no usable root certificates, or no TLS.
+/// The client could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for endpoints could not be made")]
-pub struct BuildError(#[from] reqwest::Error);
+pub enum BuildError {
+    /// No usable root certificates on this machine, or no TLS.
+    #[error("the HTTP client for endpoints could not be made")]
+    Client(#[from] reqwest::Error),
+    /// TLS does not work at all.
+    #[error("TLS could not be set up")]
+    Tls(#[from] rustls::Error),
+    /// `SSL_CERT_FILE` names a file that is of no use.
+    #[error("SSL_CERT_FILE {}: {fault}", file.display())]
+    Roots {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl BuildError {
+    pub(super) fn roots(file: &Path, fault: impl ToString) -> Self {
+        Self::Roots { file: file.to_owned(), fault: fault.to_string() }
+    }
+}
 
 impl From<&reqwest::Error> for PostError {
     fn from(error: &reqwest::Error) -> Self {

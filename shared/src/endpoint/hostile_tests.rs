@@ -33,7 +33,7 @@ fn scripted(
     policy: EndpointPolicy,
     script: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
 ) -> EndpointClient {
-    EndpointClient::with_resolver(policy, JudgingResolver::scripted(policy, script)).expect("a client")
+    EndpointClient::with(policy, JudgingResolver::scripted(policy, script), None).expect("a client")
 }
 
 fn url(text: impl Into<String>) -> EndpointUrl {

@@ -15,6 +15,7 @@
 //! | `client.rs` | the request, bounded in time and bytes |
 //! | `error.rs` | what can go wrong, as stable codes |
 //! | `excerpt.rs` | what is kept of a receiver's answer |
+//! | `roots.rs` | whose certificates are believed |
 //! | `retry_after.rs` | `Retry-After` in all its forms |
 //! | `transport.rs` | the network, or a simulation in its place |
 //!
@@ -27,6 +28,7 @@ mod error;
 mod excerpt;
 mod resolver;
 mod retry_after;
+mod roots;
 mod transport;
 mod url;
 

@@ -33,7 +33,7 @@ fn every_notation_is_refused_at_registration() {
 /// out has a host that is in order, and something else beside it that is not.
 #[tokio::test]
 async fn every_notation_of_a_forbidden_address_is_refused_at_the_dial() {
-    let client = EndpointClient::with_resolver(Strict, JudgingResolver::scripted(Strict, |_| Ok(Vec::new())));
+    let client = EndpointClient::with(Strict, JudgingResolver::scripted(Strict, |_| Ok(Vec::new())), None);
     let client = client.expect("a client");
     let stored = refused().filter_map(|text| EndpointUrl::stored(text).ok());
     let forbidden = stored.filter(|url| url.literal_address().is_some_and(|ip| !Strict.allows(ip)));
@@ -62,7 +62,7 @@ async fn a_public_name_of_a_forbidden_address_is_refused_at_the_dial() {
                     let answer = answer.clone();
                     move |_| Ok(answer.clone())
                 });
-                let client = EndpointClient::with_resolver(policy, resolver).expect("a client");
+                let client = EndpointClient::with(policy, resolver, None).expect("a client");
                 let url = EndpointUrl::stored(format!("https://{name}/")).expect("a URL");
                 let answer = client.post(&url, HeaderMap::new(), Bytes::new(), AMPLE).await;
                 assert_eq!(answer.error, Some(PostError::ForbiddenAddress), "{policy:?} {line}");

@@ -6,10 +6,12 @@ use super::{
     EndpointUrl, PostError,
     resolver::JudgingResolver,
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::HeaderMap;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -40,6 +42,18 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate").der().clone();
         Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// A file of root certificates as they are found: with remarks, with lines of any ending, with one that is none.
+    fn file(&self) -> NamedTempFile {
+        let base64 = BASE64_STANDARD.encode(&self.certificate);
+        let lines = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII"));
+        let base64 = lines.collect::<Vec<_>>().join("\r\n");
+        let block = |base64: &str| format!("-----BEGIN CERTIFICATE-----\r\n{base64}\r\n-----END CERTIFICATE-----\n");
+        let file = NamedTempFile::new().expect("a file");
+        let text = format!("# Nobody's\n{}\n# Ours: Müller & Søn\n{}", block("AAAA"), block(&base64));
+        std::fs::write(file.path(), text).expect("written");
+        file
     }
 
     /// A certificate for `name`, changed by `change`, and its key.
@@ -85,8 +99,7 @@ async fn receiver(identity: Identity, versions: &[&'static SupportedProtocolVers
 async fn post(authority: &Authority, name: &str, port: u16) -> Answer {
     let loopback = |_: &str| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]);
     let resolver = JudgingResolver::scripted(AllowLoopback, loopback);
-    let certificate = reqwest::Certificate::from_der(&authority.certificate).expect("a certificate");
-    let client = EndpointClient::trusting(AllowLoopback, resolver, certificate).expect("a client");
+    let client = EndpointClient::with(AllowLoopback, resolver, Some(authority.file().path())).expect("a client");
     let url = EndpointUrl::stored(format!("https://{name}:{port}/")).expect("a URL");
     client.post(&url, HeaderMap::new(), Bytes::from_static(b"{}"), AMPLE).await
 }
@@ -132,9 +145,19 @@ async fn a_good_certificate_does_not_open_a_private_address() {
     let port = receiver(authority.issue(NAME, |_| ()), &[&TLS13]).await;
     let loopback = |_: &str| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]);
     let resolver = JudgingResolver::scripted(EndpointPolicy::Strict, loopback);
-    let certificate = reqwest::Certificate::from_der(&authority.certificate).expect("a certificate");
-    let client = EndpointClient::trusting(EndpointPolicy::Strict, resolver, certificate).expect("a client");
+    let client =
+        EndpointClient::with(EndpointPolicy::Strict, resolver, Some(authority.file().path())).expect("a client");
     let url = EndpointUrl::stored(format!("https://{NAME}:{port}/")).expect("a URL");
     let answer = client.post(&url, HeaderMap::new(), Bytes::new(), AMPLE).await;
     assert_eq!(answer.error, Some(PostError::ForbiddenAddress));
+}
+
+#[tokio::test]
+async fn a_file_without_a_certificate_is_told_of_at_once() {
+    let empty = NamedTempFile::new().expect("a file");
+    for file in [empty.path(), Path::new("/nowhere/at-all.pem")] {
+        let error = EndpointClient::with(AllowLoopback, JudgingResolver::system(AllowLoopback), Some(file));
+        let told = error.expect_err("no roots").to_string();
+        assert!(told.contains("SSL_CERT_FILE") && told.contains(&*file.to_string_lossy()), "{told}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use futures::future::try_join_all;
 use hookline::{
-    app::App,
+    app::{App, Lazy},
     delivery::{Attempt, Delivery, DeliveryStatus, Turn, Verdict, Wakeup},
     endpoint::EndpointPolicy,
     id::{AccountId, EventId, WebhookId},
@@ -176,8 +176,8 @@ async fn app(folder: &Path) -> anyhow::Result<App> {
     let aws = EmbeddedAws::open(Some(folder), clock.clone())?;
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
     provision::provision(&aws, &config).await?;
-    let (dynamodb, sqs, scheduler) = (aws.dynamodb(), aws.sqs(), aws.scheduler());
-    Ok(App { dynamodb, sqs, scheduler, config, clock, random: Random::system() })
+    let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
+    Ok(App { dynamodb: aws.dynamodb(), sqs, scheduler, config, clock, random: Random::system() })
 }
 
 /// Registers webhooks of `account` for every event.
