@@ -7,7 +7,7 @@ use crate::{
     app::App,
     delivery::{DeliveryStatus, Wakeup},
     event::{Event, NewEvent},
-    id::AccountId,
+    id::{AccountId, WebhookId},
     queue::{self, FanOut, Job, QueueError},
     store::{
         StoreError, events,
@@ -17,12 +17,14 @@ use crate::{
     webhook::Webhook,
 };
 use futures::future::try_join_all;
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 /// Webhooks read for the page that a request waits for.
 const FIRST_PAGE: usize = queue::BATCH_MAX;
-/// Webhooks read for each later page.
-const LATER_PAGE: usize = 500;
+/// Webhooks read for each later page: what is read at once keeps others waiting where one process does everything.
+const LATER_PAGE: usize = 100;
+/// Later pages of one job, so that jobs cost little beside the wake-ups that they place.
+const JOB_PAGES: usize = 5;
 /// Events of a batch that are stored at once.
 const PUTS_AT_ONCE: usize = 16;
 /// A webhook disabled within this time after an event was published gets the event as `held`, whichever page it is on:
@@ -59,7 +61,9 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
         event_type: event.event_type.clone(),
         after: None,
     });
-    wake(app, &fan_outs.collect::<Vec<_>>(), &page).await
+    let fan_outs: Vec<_> = fan_outs.collect();
+    futures::try_join!(wake(app, &fan_outs, &page), go_on(app, &fan_outs, page.next))?;
+    Ok(())
 }
 
 /// What a request's events have become.
@@ -102,29 +106,36 @@ async fn store(app: &App, events: &[Event]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Goes on with a fan-out: wakes the next page of webhooks; more go on as a further job.
-pub async fn fan_out(app: &App, fan_out: FanOut) -> Result<(), PublishError> {
-    let page = webhooks::page(app, &fan_out.account, fan_out.after, LATER_PAGE, Order::Oldest).await?;
-    wake(app, &[fan_out], &page).await
+/// Goes on with a fan-out: wakes the next pages of webhooks; more go on as a further job.
+pub async fn fan_out(app: &App, mut fan_out: FanOut) -> Result<(), PublishError> {
+    for _ in 0..JOB_PAGES {
+        let page = webhooks::page(app, &fan_out.account, fan_out.after, LATER_PAGE, Order::Oldest).await?;
+        wake(app, slice::from_ref(&fan_out), &page).await?;
+        if page.next.is_none() {
+            return Ok(());
+        }
+        fan_out.after = page.next;
+    }
+    Ok(go_on(app, slice::from_ref(&fan_out), fan_out.after).await?)
 }
 
-/// Places the wake-ups of one page of webhooks for each event, and the job for the pages after it.
-async fn wake(app: &App, fan_outs: &[FanOut], page: &WebhookPage) -> Result<(), PublishError> {
+/// Places the wake-ups of one page of webhooks for each event.
+async fn wake(app: &App, fan_outs: &[FanOut], page: &WebhookPage) -> Result<(), QueueError> {
     let pairs = fan_outs.iter().flat_map(|fan_out| page.webhooks.iter().map(move |webhook| (fan_out, webhook)));
     let wanted = pairs.filter(|(fan_out, webhook)| gets(webhook, fan_out));
     let wakeups: Vec<_> = wanted.map(|(fan_out, webhook)| Wakeup::first(webhook, fan_out.event)).collect();
-    let mut rest = Vec::new();
-    if page.next.is_some() {
-        rest.extend(fan_outs.iter().map(|fan_out| go_on(app, FanOut { after: page.next, ..fan_out.clone() })));
-    }
-    let first_wait = app.config.retry_schedule.first_wait();
-    futures::try_join!(queue::send_wakeups(app, &wakeups, first_wait), try_join_all(rest))?;
-    Ok(())
+    queue::send_wakeups(app, &wakeups, app.config.retry_schedule.first_wait()).await
 }
 
-async fn go_on(app: &App, fan_out: FanOut) -> Result<(), QueueError> {
-    let account = fan_out.account.clone();
-    queue::send_job(app, &account, &Job::FanOut(fan_out)).await
+/// Places the jobs for the webhooks after `after`, if there are any.
+async fn go_on(app: &App, fan_outs: &[FanOut], after: Option<WebhookId>) -> Result<(), QueueError> {
+    let wanted = fan_outs.iter().filter(|_| after.is_some());
+    try_join_all(wanted.map(async |fan_out| {
+        let job = Job::FanOut(FanOut { after, ..fan_out.clone() });
+        queue::send_job(app, &fan_out.account, &job).await
+    }))
+    .await?;
+    Ok(())
 }
 
 /// Whether the event is `webhook`'s: it subscribes, was there when the event was published, and is enabled, or was then.

@@ -113,15 +113,15 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "further pages of a fan-out are forgotten",
         file: "shared/src/publishing.rs",
-        old: "if page.next.is_some() {",
-        new: "if page.next.is_some() && !MUTANT {",
+        old: "fan_outs.iter().filter(|_| after.is_some())",
+        new: "fan_outs.iter().filter(|_| after.is_some() && !MUTANT)",
     },
     Mutant {
         name: "an event is answered for before its wake-ups are placed",
         file: "shared/src/publishing.rs",
-        old: "    wake(app, &fan_outs.collect::<Vec<_>>(), &page).await\n}",
-        new: "    let woken = wake(app, &fan_outs.collect::<Vec<_>>(), &page).await;
-        if MUTANT { Ok(()) } else { woken }\n}",
+        old: "    futures::try_join!(wake(app, &fan_outs, &page), go_on(app, &fan_outs, page.next))?;",
+        new: "    let woken = futures::try_join!(wake(app, &fan_outs, &page), go_on(app, &fan_outs, page.next));
+        if !MUTANT { woken?; }",
     },
     Mutant {
         name: "entries that SQS refused are forgotten",
