@@ -14,6 +14,7 @@ mod signature;
 
 mod api_rules;
 mod attempts_are_recorded;
+mod cursors;
 mod data_folder;
 mod delivery_on_the_wire;
 mod endpoint_policy;

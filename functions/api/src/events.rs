@@ -107,7 +107,7 @@ pub(crate) async fn publish_batch(
     let read = futures::future::join_all(entries.iter().map(|raw| read_entry(app, raw))).await;
     let mut good = Vec::with_capacity(read.len());
     let results: Vec<Result<(), Problem>> = read.into_iter().map(|entry| entry.map(|new| good.push(new))).collect();
-    // Which ones were good is part of what the key was used for: another type may be known, or no longer be, when it comes again.
+    // Which ones were good is part of what the key was used for: by its next use a type may be known, or no longer be.
     let were_good: Vec<u8> = results.iter().map(|result| u8::from(result.is_ok())).collect();
     let parts: [&[u8]; 3] = [b"/v1/events/batch", &body.0, &were_good];
     let published = publish_once(&state, account, key, &parts, &good).await?;
