@@ -33,6 +33,8 @@ pub fn standard<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, tim
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*};
+    use standardwebhooks::Webhook;
 
     fn secret(text: &str) -> Secret {
         Secret::parse(text).expect("valid")
@@ -77,5 +79,29 @@ mod tests {
         let listed = standard(&both, "evt_1", 1, b"{}");
         let each: Vec<_> = both.iter().map(|secret| standard([secret], "evt_1", 1, b"{}")).collect();
         assert_eq!(listed, each.join(" "));
+    }
+
+    proptest! {
+        /// Of any key, over any body: the published verifier makes the same signature, and a changed byte makes another.
+        #[test]
+        fn the_published_verifier_agrees(
+            key in vec(any::<u8>(), 24..=64),
+            text in "[ -~äß€]{16,256}",
+            timestamp_s in 0..4_000_000_000_i64,
+            body in ".{1,200}",
+            changed in any::<prop::sample::Index>(),
+        ) {
+            let made = format!("whsec_{}", STANDARD.encode(&key));
+            prop_assume!(!text.starts_with("whsec_"));
+            let (body, mut other) = (body.as_bytes(), body.clone().into_bytes());
+            other[changed.index(body.len())] ^= 1;
+            for (secret, key) in [(secret(&made), key.as_slice()), (secret(&text), text.as_bytes())] {
+                let theirs = Webhook::from_bytes(key.to_vec()).expect("a key");
+                let ours = standard([&secret], "evt_1", timestamp_s, body);
+                prop_assert_eq!(&ours, &theirs.sign("evt_1", timestamp_s, body).expect("signed"));
+                prop_assert!(ours != standard([&secret], "evt_1", timestamp_s, &other));
+                prop_assert!(guide(&secret, body) != guide(&secret, &other));
+            }
+        }
     }
 }
