@@ -17,8 +17,9 @@ const LONG_POLL_S: i32 = 20;
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Wait between two looks at all items for those that have expired. AWS takes days.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How much of what no caller waits for, the records of attempts, a loss of power may undo.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How much of what no caller waits for, the records of attempts, a loss of power may undo; and how much of it the next 202
+/// puts on the disk beside its own event.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// Wait before a schedule whose invocation failed fires again.
 const SCHEDULE_RETRY: Duration = Duration::from_secs(10);
 
