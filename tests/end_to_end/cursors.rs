@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookline::app::App;
 use hookline::event::{Event, NewEvent};
 use hookline::id::{AccountId, EventId};
-use hookline::store::events;
+use hookline::store::{events, sharded::Page};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -38,6 +38,19 @@ async fn store(app: &App, account: &AccountId, drawn: &[Drawn], after_ms: u64) -
     stored
 }
 
+/// The ids that page after page of at most `limit` lists.
+async fn walk(limit: usize, mut page_after: impl AsyncFnMut(Option<EventId>) -> Page<Event>) -> Vec<EventId> {
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = page_after(after).await;
+        assert!(page.items.len() <= limit);
+        listed.extend(page.items.iter().map(|event| event.id));
+        let Some(next) = page.next else { return listed };
+        // As a client sends it back.
+        after = Some(next.to_string().parse().expect("a cursor"));
+    }
+}
+
 /// A world, and an account that nobody has used.
 fn run<T>(case: impl AsyncFnOnce(&App, &AccountId) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -59,20 +72,14 @@ proptest! {
             let stored = store(app, account, &first, 0).await;
             let expected = stored.iter().filter(|event| filter.as_ref().is_none_or(|wanted| event.event_type == *wanted));
             let expected: BTreeSet<_> = expected.map(|event| event.id).collect();
-            let (mut listed, mut after) = (Vec::new(), None);
-            loop {
+            let listed = walk(limit, async |after| {
                 let page = events::list(app, account, filter.as_ref(), after, limit).await.expect("listed");
-                assert!(page.items.len() <= limit);
                 if after.is_none() {
                     store(app, account, &later, SPREAD_MS).await;
                 }
-                listed.extend(page.items.iter().map(|event| event.id));
-                match page.next {
-                    None => break,
-                    // As a client sends it back.
-                    next => after = next.map(|next| next.to_string().parse().expect("a cursor")),
-                }
-            }
+                page
+            });
+            let listed = listed.await;
             (listed, expected)
         });
         prop_assert_eq!(listed, expected.into_iter().rev().collect::<Vec<_>>());
@@ -90,16 +97,10 @@ proptest! {
             let window = (first_at(from_ms), first_at(from_ms + length_ms));
             let stored = store(app, account, &all, 0).await.into_iter().map(|event| event.id);
             let expected: BTreeSet<_> = stored.filter(|id| (window.0..=window.1).contains(id)).collect();
-            let (mut listed, mut after) = (Vec::new(), None);
-            loop {
-                let page = events::oldest_first(app, account, window, after, limit).await.expect("listed");
-                assert!(page.items.len() <= limit);
-                listed.extend(page.items.iter().map(|event| event.id));
-                match page.next {
-                    None => break,
-                    next => after = next,
-                }
-            }
+            let listed = walk(limit, async |after| {
+                events::oldest_first(app, account, window, after, limit).await.expect("listed")
+            });
+            let listed = listed.await;
             (listed, expected)
         });
         prop_assert_eq!(listed, expected.into_iter().collect::<Vec<_>>());
