@@ -1,6 +1,6 @@
 //! Whom receivers' certificates are believed from, where `SSL_CERT_FILE` names a file of root certificates.
 //!
-//! reqwest would read that file itself, in a third of a cold start (ADR 15).
+//! reqwest would read that file itself, with nearly half of the instructions of a cold start (ADR 15).
 
 use super::error::BuildError;
 use base64::{Engine, prelude::BASE64_STANDARD};
