@@ -61,6 +61,9 @@ pub struct Disabling {
     pub reason: DisabledReason,
     /// When.
     pub at: Timestamp,
+    /// Whether the event that tells of it is on its way, for good.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// A webhook as it is stored.
@@ -166,19 +169,31 @@ impl Webhook {
             self.generation += 1;
             self.updated_at = now;
             if reason != DisabledReason::Manual {
-                self.disablings.push(Disabling { generation: self.generation, reason, at: now });
+                self.disablings.push(Disabling { generation: self.generation, reason, at: now, told: false });
                 let over = self.disablings.len().saturating_sub(DISABLINGS_KEPT);
                 self.disablings.drain(..over);
             }
         }
     }
 
-    /// The webhook as Hookline's own disabling to `generation` left it, enabled since or not; none where there was no such.
+    /// The webhook as one of its disablings left it, enabled since or not.
     #[must_use]
-    pub fn as_disabled(&self, generation: u32) -> Option<Self> {
-        let Disabling { reason, at, .. } = *self.disablings.iter().find(|one| one.generation == generation)?;
+    pub fn as_disabled(&self, disabling: &Disabling) -> Self {
+        let Disabling { generation, reason, at, .. } = *disabling;
         let (status, disabled_reason, disabled_at) = (WebhookStatus::Disabled, Some(reason), Some(at));
-        Some(Self { status, disabled_reason, disabled_at, generation, updated_at: at, ..self.clone() })
+        Self { status, disabled_reason, disabled_at, generation, updated_at: at, ..self.clone() }
+    }
+
+    /// The disablings that the account's other webhooks have still to be told of.
+    pub fn untold(&self) -> impl Iterator<Item = &Disabling> {
+        self.disablings.iter().filter(|disabling| !disabling.told)
+    }
+
+    /// The webhook, its disablings up to `generation` told of.
+    pub fn note_told(&mut self, generation: u32) {
+        for disabling in self.disablings.iter_mut().filter(|disabling| disabling.generation <= generation) {
+            disabling.told = true;
+        }
     }
 
     /// The webhook, enabled at `now`.
@@ -278,9 +293,12 @@ mod tests {
             assert!(!disabled.wants(event, &EventType::webhook_disabled()), "{count}");
             assert!(other.wants(event, &EventType::webhook_disabled()), "{count}");
         }
-        let told = disabled.as_disabled(1).expect("it was disabled");
-        assert_eq!((told.is_enabled(), told.disabled_reason), (false, Some(DisabledReason::Failures)));
-        assert!(disabled.is_enabled() && disabled.as_disabled(3).is_none());
+        let untold: Vec<_> = disabled.untold().copied().collect();
+        assert_eq!(untold.iter().map(|one| one.generation).collect::<Vec<_>>(), [1, 2]);
+        let shown = disabled.as_disabled(&untold[0]);
+        assert_eq!((shown.is_enabled(), shown.disabled_reason), (false, Some(DisabledReason::Failures)));
+        disabled.note_told(1);
+        assert_eq!(disabled.untold().map(|one| one.generation).collect::<Vec<_>>(), [2]);
         let others = other.disabling(1, Timestamp::from_unix_ms(7));
         assert!(disabled.wants(others, &EventType::webhook_disabled()));
     }

@@ -164,10 +164,20 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a disabling is not told to the others",
-        file: "functions/deliver/src/disable.rs",
-        old: "Ok(queue::send_job(app, &webhook.account, &Job::Publish(event)).await?)",
-        new: "if MUTANT { let _ = queue::send_job(app, &webhook.account, &Job::Publish(event)).await; return Ok(()) }
-        Ok(queue::send_job(app, &webhook.account, &Job::Publish(event)).await?)",
+        file: "shared/src/disabling.rs",
+        old: "queue::send_job(app, &webhook.account, &Job::Publish(event)).await?",
+        new: "if MUTANT { let _ = queue::send_job(app, &webhook.account, &Job::Publish(event)).await; continue }
+        queue::send_job(app, &webhook.account, &Job::Publish(event)).await?",
+    },
+    Mutant {
+        name: "a disabling is noted as told before it is",
+        file: "shared/src/disabling.rs",
+        old: "    for disabling in webhook.untold() {",
+        new: "    if MUTANT {
+        let note = |webhook: &mut Webhook| -> Result<(), PublishError> { webhook.note_told(last.generation); Ok(()) };
+        webhooks::change(app, &webhook.account, webhook.id, note).await?;
+    }
+    for disabling in webhook.untold() {",
     },
     Mutant {
         name: "a recovery leaves out what failed",

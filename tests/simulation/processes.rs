@@ -33,7 +33,7 @@ pub(crate) enum Function {
 
 impl Function {
     /// Processes of it at once.
-    fn concurrency(self) -> usize {
+    pub(crate) fn concurrency(self) -> usize {
         match self {
             Self::Api | Self::Deliver => 3,
             Self::Publish | Self::Retry => 2,

@@ -13,7 +13,7 @@ use hookline::time::Timestamp;
 use local::embedded::DueSchedule;
 use local::provision::{DELIVERIES, EVENTS};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use crate::faults::Kind;
@@ -166,13 +166,21 @@ fn message(received: &Value) -> SqsMessage {
     message
 }
 
-/// Hands the messages of `queue` to `function` for as long as the world lasts.
+/// Hands the messages of `queue` to `function` for as long as the world lasts. It receives no more than there are processes
+/// for, as an event source mapping: messages that only waited for one would use up their visibility timeouts, and come again
+/// and again.
 pub(crate) async fn poll_queue(fleet: Arc<Fleet>, queue: &'static str, function: Function) {
     let world = Arc::clone(&fleet.world);
     let alarm = world.alarms.of(queue).expect("a queue with an alarm");
+    let slots = Arc::new(Semaphore::new(function.concurrency()));
     loop {
         alarm.ring(&world).await;
         loop {
+            let since_ms = world.now_ms();
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("never closed");
+            if function == Function::Deliver && world.now_ms() > since_ms {
+                world.record().waits.push(since_ms..world.now_ms());
+            }
             let mut messages = world.receive(queue).await;
             if messages.is_empty() {
                 break;
@@ -190,7 +198,7 @@ pub(crate) async fn poll_queue(fleet: Arc<Fleet>, queue: &'static str, function:
             if late_ms > 0 {
                 world.fault(Kind::MessageLate, None, queue);
             }
-            spawn(&fleet, hand_over(Arc::clone(&fleet), queue, function, messages, late_ms));
+            spawn(&fleet, hand_over(Arc::clone(&fleet), queue, function, messages, late_ms, slot));
         }
     }
 }
@@ -218,9 +226,12 @@ async fn hand_over(
     function: Function,
     messages: Vec<SqsMessage>,
     late_ms: i64,
+    slot: OwnedSemaphorePermit,
 ) {
     let world = &fleet.world;
     let received_ms = world.now_ms();
+    // What is late keeps nobody else waiting.
+    let _slot = (late_ms == 0).then_some(slot);
     sleep(Duration::from_millis(late_ms as u64)).await;
     let answer = handle(&fleet, function, messages.clone()).await;
     if world.now_ms() - received_ms > world.plan.visibility_s * 1000 {

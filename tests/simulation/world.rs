@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) struct Record {
     pub(crate) ledger: Ledger,
     /// When each invocation began.
     pub(crate) invocations: BTreeMap<u64, i64>,
+    /// When messages may have waited for a process to deliver them.
+    pub(crate) waits: Vec<Range<i64>>,
 }
 
 /// The world of one seed.

@@ -13,6 +13,7 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
     app::App,
+    disabling,
     endpoint::{EndpointPolicy, EndpointUrl},
     event_type::{CatalogueEntry, Subscription, built_in},
     id::{AccountId, WebhookId},
@@ -206,6 +207,12 @@ pub(crate) async fn update(
     check_known(app, &mut fields).await?;
     let change = Change::read(&mut fields, app.config.endpoint_policy);
     fields.finish()?;
+    if change.status == Some(WebhookStatus::Enabled)
+        && let Some(webhook) = store::get(app, &account, id).await?
+    {
+        // What has still to tell of its disabling may not know of it any more once its deliveries are begun anew.
+        disabling::tell(app, &webhook).await?;
+    }
     let now = app.clock.now();
     let changed = store::change(app, &account, id, |webhook| -> Result<(), StoreError> {
         change.apply(webhook, now);

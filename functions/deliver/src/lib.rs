@@ -17,6 +17,7 @@ use hookline::{
     endpoint::EndpointClient,
     event::Event,
     log, metrics,
+    publishing::PublishError,
     queue::{self, QueueError},
     store::{
         StoreError,
@@ -56,6 +57,8 @@ enum DeliverError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     #[error("the delivery is being changed too often")]
     Contended,
 }

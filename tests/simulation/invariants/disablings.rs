@@ -5,7 +5,6 @@ use hookline::webhook::DisabledReason;
 use serde_json::Value;
 
 use super::{Facts, Violations};
-use crate::faults::Kind;
 
 pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
     let told: Vec<String> = facts
@@ -32,11 +31,9 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
             generation = state.generation;
         }
         let told = told.iter().filter(|told| **told == id.to_string()).count();
-        // One that was deleted before it was told of is nobody's concern any more. And the message that has still to tell may
-        // lie in a dead-letter queue until a recovery has begun the delivery anew, of which it then knows nothing.
+        // One that was deleted before it was told of is nobody's concern any more.
         let is_deleted = writes.last().is_some_and(|write| write.webhook.is_none());
-        let is_late = facts.record.faults.iter().any(|fault| fault.kind == Kind::DeadLettered);
-        violations.unless(told == by_failure || (is_deleted || is_late) && told < by_failure, || {
+        violations.unless(told == by_failure || is_deleted && told < by_failure, || {
             format!("{id}: was disabled {by_failure} times and told of {told}")
         });
     }
