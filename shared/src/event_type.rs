@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// Characters that the name of an event type may have.
 pub const NAME_MAX: usize = 128;
+
+/// Event types that a fault lists: a batch may have a hundred such faults, and a catalogue a thousand types.
+const KNOWN_SHOWN: usize = 30;
 
 /// The name of an event type: dotted words of letters, digits, `_` and `-`, such as `payment.succeeded`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +149,38 @@ pub struct CatalogueEntry {
     pub description: String,
     /// What a test delivery carries.
     pub sample: Sample,
+}
+
+/// What is said of a type that the catalogue lacks.
+pub fn unknown_type(catalogue: &[CatalogueEntry]) -> String {
+    let known: Vec<_> = catalogue.iter().take(KNOWN_SHOWN).map(|entry| entry.name.as_str()).collect();
+    let more = if catalogue.len() > KNOWN_SHOWN { " and others" } else { "" };
+    format!("is not a known event type; known are {}{more}", known.join(", "))
+}
+
+/// The types of a request's events that the catalogue lacked when it was judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownTypes {
+    names: BTreeSet<EventType>,
+    /// What is said of each.
+    detail: String,
+}
+
+impl UnknownTypes {
+    /// `names`, which `catalogue` lacks.
+    pub fn new(names: BTreeSet<EventType>, catalogue: &[CatalogueEntry]) -> Self {
+        Self { names, detail: unknown_type(catalogue) }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// What is wrong with `name`, if it is one of them.
+    pub fn fault(&self, name: &EventType) -> Option<&str> {
+        self.names.contains(name).then_some(&self.detail)
+    }
 }
 
 /// name, description, `data.object`, `previous_data`

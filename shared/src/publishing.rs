@@ -7,11 +7,12 @@ use crate::{
     app::App,
     delivery::{DeliveryStatus, Wakeup},
     event::{Event, NewEvent},
-    id::{AccountId, WebhookId},
+    event_type::UnknownTypes,
+    id::{AccountId, EventId, WebhookId},
     queue::{self, FanOut, Job, QueueError},
     store::{
         StoreError, events,
-        idempotency::{self, Use},
+        idempotency::{self, FirstUse},
         webhooks::{self, Order, WebhookPage},
     },
     webhook::Webhook,
@@ -66,6 +67,14 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
     Ok(())
 }
 
+/// The publication that a request asks for: under an idempotency key it is one, however often and however concurrently it is
+/// asked for.
+#[derive(Debug)]
+pub struct Publication {
+    account: AccountId,
+    first_use: Option<(String, FirstUse)>,
+}
+
 /// What a request's events have become.
 #[derive(Debug)]
 pub struct Published {
@@ -75,27 +84,48 @@ pub struct Published {
     pub replayed: bool,
 }
 
-/// Publishes the events of a request once for each `key`, however often and however concurrently it is used; `None` where
-/// the key was used for another request, which is told by its `parts`: they say all that `new` depends on.
-pub async fn publish_once(
-    app: &App,
-    account: &AccountId,
-    key: &str,
-    parts: &[&[u8]],
-    new: &[NewEvent],
-) -> Result<Option<Published>, PublishError> {
-    let (first, replayed) = match idempotency::begin(app, account, key, parts).await? {
-        Use::Unfinished(first) => (first, false),
-        Use::Repeat(first) => (first, true),
-        Use::Mismatch => return Ok(None),
-    };
-    let events = new.iter().enumerate().map(|(index, new)| Event::new(account.clone(), first.event_id(index), new));
-    let events: Vec<_> = events.collect();
-    if !replayed {
-        publish(app, account, &events).await?;
-        idempotency::finish(app, account, key, &first).await?;
+impl Publication {
+    /// One that was asked for without a key.
+    pub fn new(account: AccountId) -> Self {
+        Self { account, first_use: None }
     }
-    Ok(Some(Published { events, replayed }))
+
+    /// The one of `key`; `None` where that was used for another request. This one is told from others by `parts` and judged by
+    /// `unknown_types`.
+    pub async fn under_key(
+        app: &App,
+        account: AccountId,
+        key: String,
+        parts: &[&[u8]],
+        unknown_types: &UnknownTypes,
+    ) -> Result<Option<Self>, StoreError> {
+        let first = idempotency::begin(app, &account, &key, parts, unknown_types).await?;
+        Ok(first.map(|first| Self { account, first_use: Some((key, first)) }))
+    }
+
+    /// What the key's first use was judged by: the catalogue may have changed since, its answer may not.
+    pub fn unknown_types(&self) -> Option<&UnknownTypes> {
+        self.first_use.as_ref().map(|(_, first)| &first.unknown_types)
+    }
+
+    /// Publishes the events that the request has by that judgement.
+    pub async fn publish(self, app: &App, new: &[NewEvent]) -> Result<Published, PublishError> {
+        let (now, account) = (app.clock.now(), self.account);
+        let id = |index| match &self.first_use {
+            Some((_, first)) => first.event_id(index),
+            None => EventId::new(now, &app.random),
+        };
+        let events = new.iter().enumerate().map(|(index, new)| Event::new(account.clone(), id(index), new)).collect();
+        let replayed = self.first_use.as_ref().is_some_and(|(_, first)| first.done);
+        let published = Published { events, replayed };
+        if !replayed {
+            publish(app, &account, &published.events).await?;
+            if let Some((key, first)) = &self.first_use {
+                idempotency::finish(app, &account, key, first).await?;
+            }
+        }
+        Ok(published)
+    }
 }
 
 async fn store(app: &App, events: &[Event]) -> Result<(), StoreError> {

@@ -10,7 +10,6 @@ use crate::{
     page::Page,
     path::Path,
     problem::Problem,
-    webhooks::unknown_type,
 };
 use axum::{
     Json,
@@ -21,15 +20,14 @@ use axum::{
 };
 use bytes::Bytes;
 use hookline::{
-    app::App,
-    event::{Event, NewEvent, REQUEST_BYTES_MAX},
-    event_type::EventType,
+    event::{NewEvent, REQUEST_BYTES_MAX},
+    event_type::{EventType, UnknownTypes},
     id::{AccountId, EventId},
     input::{self, Fields},
-    publishing::{self, Published},
+    publishing::Publication,
     store::{
         deliveries, event_types, events as store,
-        idempotency::KEY_MAX,
+        idempotency::{self, KEY_MAX},
         webhooks::{self, Order},
     },
 };
@@ -68,8 +66,19 @@ pub(crate) async fn publish(
 ) -> Result<Response, Problem> {
     let app = &state.app;
     let key = idempotency_key(&headers)?;
-    let new = read_new_event(app, body.fields()?).await?;
-    let published = publish_once(&state, account, key, &[b"/v1/events", &body.0], &[new]).await?;
+    let parts: [&[u8]; 2] = [b"/v1/events", &body.0];
+    let fields = body.fields()?;
+    let mut unknown = event_types::unknown(app, event_type(&fields).into_iter().collect()).await?;
+    if let Some(key) = &key
+        && !unknown.is_empty()
+        && idempotency::is_used(app, &account, key, &parts).await?
+    {
+        // The catalogue had the type when the key was first used.
+        unknown = UnknownTypes::default();
+    }
+    let new = read_new_event(fields, &unknown)?;
+    let publication = admit(&state, account, key, &parts, &unknown, 1).await?;
+    let published = publication.publish(app, &[new]).await?;
     let payload = published.events.into_iter().next().map(|event| event.payload).unwrap_or_default();
     Ok(accepted(payload, published.replayed))
 }
@@ -104,13 +113,20 @@ pub(crate) async fn publish_batch(
     let entries = fields.required("events", |raw| input::array(raw, BATCH_MAX, |raw| Ok(raw.to_owned())));
     fields.finish()?;
     let entries = entries.unwrap_or_default();
-    let read = futures::future::join_all(entries.iter().map(|raw| read_entry(app, raw))).await;
-    let mut good = Vec::with_capacity(read.len());
-    let results: Vec<Result<(), Problem>> = read.into_iter().map(|entry| entry.map(|new| good.push(new))).collect();
-    // Which ones were good is part of what the key was used for: by its next use a type may be known, or no longer be.
-    let were_good: Vec<u8> = results.iter().map(|result| u8::from(result.is_ok())).collect();
-    let parts: [&[u8]; 3] = [b"/v1/events/batch", &body.0, &were_good];
-    let published = publish_once(&state, account, key, &parts, &good).await?;
+    let fields: Vec<_> = entries.iter().map(|raw| read_fields(raw)).collect();
+    let unknown = event_types::unknown(app, fields.iter().flatten().filter_map(event_type).collect()).await?;
+    let judge = |fields: Vec<Result<Fields, Problem>>, unknown: &UnknownTypes| {
+        let (mut good, read) = (vec![], fields.into_iter().map(|fields| read_new_event(fields?, unknown)));
+        let results: Vec<_> = read.map(|read| read.map(|new| good.push(new))).collect();
+        (results, good)
+    };
+    let (mut results, mut good) = judge(fields, &unknown);
+    let parts: [&[u8]; 2] = [b"/v1/events/batch", &body.0];
+    let publication = admit(&state, account, key, &parts, &unknown, good.len()).await?;
+    if let Some(first) = publication.unknown_types().filter(|first| **first != unknown) {
+        (results, good) = judge(entries.iter().map(|raw| read_fields(raw)).collect(), first);
+    }
+    let published = publication.publish(app, &good).await?;
     let mut events = published.events.into_iter();
     let data = results.into_iter().map(|result| match (result, &mut events) {
         (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
@@ -129,46 +145,42 @@ struct BatchAnswer {
     data: Vec<Option<Box<RawValue>>>,
 }
 
-/// Reads one event of a batch, by the rules of a single one.
-async fn read_entry(app: &App, raw: &RawValue) -> Result<NewEvent, Problem> {
+/// The fields of one event of a batch, by the rules of a single one.
+fn read_fields(raw: &RawValue) -> Result<Fields, Problem> {
     if raw.get().len() > REQUEST_BYTES_MAX {
         return Err(Problem::too_large(REQUEST_BYTES_MAX / 1024));
     }
-    read_new_event(app, Fields::of(raw)?).await
+    Ok(Fields::of(raw)?)
 }
 
-async fn read_new_event(app: &App, mut fields: Fields) -> Result<NewEvent, Problem> {
-    // Looked at before it is taken, so that an unknown type is told of together with whatever else is wrong.
-    let event_type: Option<EventType> = fields.peek("type").and_then(|raw| input::parsed(raw).ok());
-    if let Some(event_type) = event_type
-        && event_types::find(app, &event_type).await?.is_none()
-    {
-        fields.fault("/type", unknown_type(&event_types::catalogue(app).await?));
+/// The type that an event has, if it is well-formed; it is looked at, not taken.
+fn event_type(fields: &Fields) -> Option<EventType> {
+    fields.peek("type").and_then(|raw| input::parsed(raw).ok())
+}
+
+fn read_new_event(mut fields: Fields, unknown: &UnknownTypes) -> Result<NewEvent, Problem> {
+    // Told of together with whatever else is wrong.
+    if let Some(detail) = event_type(&fields).as_ref().and_then(|name| unknown.fault(name)) {
+        fields.fault("/type", detail);
     }
     let new = input::new_event(&mut fields);
     fields.finish()?;
     new.ok_or_else(|| Problem::invalid(vec![]))
 }
 
-/// Publishes the events of a request, once for each key, if the account may; `parts` tell the request from others.
-async fn publish_once(
+/// Begins a request's publication of `count` events, if the account may publish so many; `parts` tell it from others.
+async fn admit(
     state: &ApiState,
     account: AccountId,
     key: Option<String>,
     parts: &[&[u8]],
-    new: &[NewEvent],
-) -> Result<Published, Problem> {
-    let app = &state.app;
-    state.throttle.admit(app, &account, new.len()).await?;
-    if let Some(key) = key {
-        let published = publishing::publish_once(app, &account, &key, parts, new).await?;
-        return published.ok_or_else(|| Problem::unprocessable("The Idempotency-Key was used for another request."));
-    }
-    let now = app.clock.now();
-    let events = new.iter().map(|new| Event::new(account.clone(), EventId::new(now, &app.random), new));
-    let events: Vec<_> = events.collect();
-    publishing::publish(app, &account, &events).await?;
-    Ok(Published { events, replayed: false })
+    unknown: &UnknownTypes,
+    count: usize,
+) -> Result<Publication, Problem> {
+    state.throttle.admit(&state.app, &account, count).await?;
+    let Some(key) = key else { return Ok(Publication::new(account)) };
+    let publication = Publication::under_key(&state.app, account, key, parts, unknown).await?;
+    publication.ok_or_else(|| Problem::unprocessable("The Idempotency-Key was used for another request."))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -15,7 +15,7 @@ use hookline::{
     app::App,
     disabling,
     endpoint::{EndpointPolicy, EndpointUrl},
-    event_type::{CatalogueEntry, Subscription, built_in},
+    event_type::{Subscription, built_in, unknown_type},
     id::{AccountId, WebhookId},
     input::{self, Faults, Fields},
     secret::Secret,
@@ -29,9 +29,6 @@ use hookline::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-
-/// Event types that a fault lists: a batch may have a hundred such faults, and a catalogue a thousand types.
-const KNOWN_SHOWN: usize = 30;
 
 /// A webhook with its secret: the answer to whoever has just set that.
 #[derive(Serialize)]
@@ -300,11 +297,4 @@ async fn check_known(app: &App, fields: &mut Fields) -> Result<(), Problem> {
         fields.fault(format_args!("/events/{index}"), unknown_type(&catalogue));
     }
     Ok(())
-}
-
-/// What is said of a type that the catalogue lacks.
-pub(crate) fn unknown_type(catalogue: &[CatalogueEntry]) -> String {
-    let known: Vec<_> = catalogue.iter().take(KNOWN_SHOWN).map(|entry| entry.name.as_str()).collect();
-    let more = if catalogue.len() > KNOWN_SHOWN { " and others" } else { "" };
-    format!("is not a known event type; known are {}{more}", known.join(", "))
 }

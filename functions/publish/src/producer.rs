@@ -12,9 +12,10 @@ use aws_lambda_events::sqs::SqsMessage;
 use hookline::{
     app::App,
     event::{Event, NewEvent, REQUEST_BYTES_MAX},
+    event_type::UnknownTypes,
     id::{AccountId, EventId},
     input::{self, Fault, Fields, InputError},
-    publishing,
+    publishing::Publication,
     store::{event_types, idempotency::KEY_MAX},
     time::Timestamp,
 };
@@ -52,8 +53,10 @@ pub(crate) async fn event(app: &App, message: &SqsMessage) -> Result<Option<Even
     let text = envelope.as_ref().map_or(body, |envelope| envelope.detail.get());
     let Said { account, new, idempotency_key } = read(app, text).await?;
     if let Some(key) = idempotency_key {
-        let published = publishing::publish_once(app, &account, &key, &[b"queue", text.as_bytes()], &[new]).await?;
-        return published.map(|_| None).ok_or(MessageError::KeyReused);
+        let parts: [&[u8]; 2] = [b"queue", text.as_bytes()];
+        let publication = Publication::under_key(app, account, key, &parts, &UnknownTypes::default()).await?;
+        publication.ok_or(MessageError::KeyReused)?.publish(app, &[new]).await?;
+        return Ok(None);
     }
     let (made_at, id) = origin(app, message, envelope.as_ref());
     Ok(Some(Event::new(account, EventId::derived(made_at, id.as_bytes()), &new)))

@@ -3,10 +3,12 @@
 use super::{StoreError, from_item, keys, names, text, to_item};
 use crate::{
     app::App,
-    event_type::{CatalogueEntry, EventType, Sample, built_in, find_built_in},
+    event_type::{CatalogueEntry, EventType, Sample, UnknownTypes, built_in, find_built_in},
 };
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 
 /// Custom types that may be listed: the catalogue is one page.
 pub const CUSTOM_MAX: usize = 1000;
@@ -60,6 +62,17 @@ pub async fn find(app: &App, name: &EventType) -> Result<Option<CatalogueEntry>,
     let call = app.dynamodb.get_item().table_name(&app.config.webhooks_table).consistent_read(true);
     let found = call.set_key(Some(keys::event_type(name.as_str()))).send().await?;
     found.item.map(|item| from_item::<EventTypeItem>(item)?.try_into()).transpose()
+}
+
+/// Those of `types` that are unknown.
+pub async fn unknown(app: &App, types: BTreeSet<EventType>) -> Result<UnknownTypes, StoreError> {
+    let found = try_join_all(types.iter().map(|name| find(app, name))).await?;
+    let unknown: BTreeSet<_> =
+        types.into_iter().zip(found).filter(|(_, found)| found.is_none()).map(|(name, _)| name).collect();
+    if unknown.is_empty() {
+        return Ok(UnknownTypes::default());
+    }
+    Ok(UnknownTypes::new(unknown, &catalogue(app).await?))
 }
 
 /// The catalogue: the built-in entries, then the custom ones by name.

@@ -4,6 +4,7 @@
 use super::{StoreError, from_item, keys, names, number, to_item};
 use crate::{
     app::App,
+    event_type::UnknownTypes,
     id::{AccountId, EventId},
     time::Timestamp,
 };
@@ -27,21 +28,13 @@ pub struct FirstUse {
     pub made_at: Timestamp,
     /// What its events' ids are derived from.
     pub seed: String,
+    /// The types for which it was refused, or some events of its batch were.
+    #[serde(default, skip_serializing_if = "UnknownTypes::is_empty")]
+    pub unknown_types: UnknownTypes,
     /// Whether its events are published.
     pub done: bool,
     /// When the key is free again, in seconds since the Unix epoch.
     expires_at: i64,
-}
-
-/// Which use of the key this is.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Use {
-    /// The first one, or a repeat of one that has not been finished: its events are to be published.
-    Unfinished(FirstUse),
-    /// A repeat: its events are published.
-    Repeat(FirstUse),
-    /// The key was used for something else.
-    Mismatch,
 }
 
 impl FirstUse {
@@ -60,13 +53,21 @@ fn sha256(parts: &[&[u8]]) -> String {
     hex::encode(digest.finalize())
 }
 
-/// Begins the use of `key` for the request that `parts` (such as its route and its body) tell from others.
-pub async fn begin(app: &App, account: &AccountId, key: &str, parts: &[&[u8]]) -> Result<Use, StoreError> {
+/// Begins the use of `key` for the request that `parts` (its route and its body) tell from others, and which is judged by
+/// `unknown_types`. Gives the key's first use, which may be this one; `None` where that was for another request.
+pub async fn begin(
+    app: &App,
+    account: &AccountId,
+    key: &str,
+    parts: &[&[u8]],
+    unknown_types: &UnknownTypes,
+) -> Result<Option<FirstUse>, StoreError> {
     let now = app.clock.now();
     let first = FirstUse {
         fingerprint: sha256(parts),
         made_at: now,
         seed: hex::encode(app.random.bytes::<16>()),
+        unknown_types: unknown_types.clone(),
         done: false,
         expires_at: now.plus(KEPT).unix_seconds(),
     };
@@ -79,19 +80,24 @@ pub async fn begin(app: &App, account: &AccountId, key: &str, parts: &[&[u8]]) -
     let call = call.expression_attribute_values(":now", number(now.unix_seconds()));
     let call = call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
     match call.send().await {
-        Ok(_) => Ok(Use::Unfinished(first)),
+        Ok(_) => Ok(Some(first)),
         Err(error) => match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                 let earlier: FirstUse = from_item(refused.item.clone().unwrap_or_default())?;
-                Ok(match earlier {
-                    earlier if earlier.fingerprint != first.fingerprint => Use::Mismatch,
-                    earlier if earlier.done => Use::Repeat(earlier),
-                    earlier => Use::Unfinished(earlier),
-                })
+                Ok(Some(earlier).filter(|earlier| earlier.fingerprint == first.fingerprint))
             }
             _ => Err(error.into()),
         },
     }
+}
+
+/// Whether `key` is in use for the request that `parts` tell from others.
+pub async fn is_used(app: &App, account: &AccountId, key: &str, parts: &[&[u8]]) -> Result<bool, StoreError> {
+    let call = app.dynamodb.get_item().table_name(&app.config.events_table).consistent_read(true);
+    let call = call.set_key(Some(keys::idempotency(account, &sha256(&[key.as_bytes()]))));
+    let Some(item) = call.send().await?.item else { return Ok(false) };
+    let earlier: FirstUse = from_item(item)?;
+    Ok(earlier.fingerprint == sha256(parts) && earlier.expires_at > app.clock.now().unix_seconds())
 }
 
 /// Notes that the events of the key's first use are published.
