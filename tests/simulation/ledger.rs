@@ -1,4 +1,4 @@
-//! What users have been promised: every answer that says something of the future.
+//! What users have asked for and been promised: every answer that says something of the future.
 
 use bytes::Bytes;
 use hookline::id::{AccountId, DeliveryId, EventId, WebhookId};
@@ -9,6 +9,8 @@ pub(crate) struct Ledger {
     pub(crate) published: Vec<Published>,
     pub(crate) produced: Vec<Produced>,
     pub(crate) recoveries: Vec<Recovery>,
+    /// Webhooks that a recovery was asked for, and when: without a 202 it may have begun all the same.
+    pub(crate) recoveries_asked: Vec<(WebhookId, i64)>,
     /// Deliveries that a test was accepted for.
     pub(crate) tested: Vec<Asked>,
     /// Deliveries that a retry was accepted for.

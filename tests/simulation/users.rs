@@ -357,15 +357,16 @@ impl Users {
         let Some((account, webhook)) = self.some_disabled_webhook() else { return };
         let body = json!({"status": "enabled"});
         self.ask(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), None, body).await;
-        let (since_ms, began_ms, body) = self.window();
+        let (since_ms, began_ms, body) = self.window(webhook);
         if let Some(answer) = self.ask(account.as_str(), "POST", &recovery_of(webhook), None, body).await {
             self.note_recovery(webhook, since_ms, began_ms, &answer);
         }
     }
 
-    /// Since when, as of now, and the request that says so.
-    fn window(&self) -> (i64, i64, Value) {
+    /// A recovery that is about to be asked for: since when, as of now, and the request that says so.
+    fn window(&self, webhook: WebhookId) -> (i64, i64, Value) {
         let now = self.world.now();
+        self.world.record().ledger.recoveries_asked.push((webhook, now.unix_ms()));
         let since = now.minus(Duration::from_secs(*self.world.dice.pick(&[600, 10 * 24 * 60 * 60])));
         (since.unix_ms(), now.unix_ms(), json!({"since": since.to_string()}))
     }
@@ -384,7 +385,7 @@ impl Users {
         for (account, webhook) in webhooks {
             let path = format!("/v1/webhooks/{webhook}");
             self.ask_until_answered(account.as_str(), "PATCH", &path, json!({"status": "enabled"})).await;
-            let (since_ms, began_ms, body) = self.window();
+            let (since_ms, began_ms, body) = self.window(webhook);
             let answer = self.ask_until_answered(account.as_str(), "POST", &recovery_of(webhook), body).await;
             self.note_recovery(webhook, since_ms, began_ms, &answer);
         }
