@@ -59,6 +59,12 @@ const MUTANTS: &[Mutant] = &[
         } else { \"attribute_not_exists(#id) OR #expires_at <= :now\" })",
     },
     Mutant {
+        name: "a replay is judged by the catalogue as it is",
+        file: "functions/api/src/events.rs",
+        old: "publication.unknown_types().filter(|first| **first != unknown)",
+        new: "publication.unknown_types().filter(|first| !MUTANT && **first != unknown)",
+    },
+    Mutant {
         name: "an event is sent after it expired",
         file: "shared/src/store/events.rs",
         old: "id.made_at().plus(app.config.retention) <= app.clock.now()",

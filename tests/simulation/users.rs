@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
+use hookline::event_type::{CatalogueEntry, EventType, Sample};
 use hookline::id::{AccountId, TokenId, WebhookId};
+use hookline::store::event_types;
 use hookline::store::tokens::{self, Scope, Token};
 use hookline::time::Timestamp;
 use http::Request;
@@ -92,6 +94,8 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::Read, 4),
 ];
 
+/// A type that is not always in the catalogue.
+const CUSTOM_TYPE: &str = "custom.happened";
 const TYPES: &[&str] = &["user.created", "user.updated", "payment.failed", "resource.created"];
 
 impl Users {
@@ -318,16 +322,49 @@ impl Users {
         }
     }
 
+    /// Publishes a few events at once, or many, sometimes under a key and again with it, while a type of theirs comes and goes.
     async fn publish_batch(&self, account: &str) {
-        let events: Vec<_> = (0..self.world.dice.between(1, 3)).map(|_| self.new_event()).collect();
-        let body = json!({"events": events});
-        let began_ms = self.world.now_ms();
-        let answer = self.ask(account, "POST", "/v1/events/batch", None, body).await;
-        let Some(answer) = answer.filter(|answer| answer.status == 202) else { return };
-        let batch: Batch = serde_json::from_slice(&answer.body).expect("a batch");
-        for payload in batch.data {
-            self.note_published(account, began_ms, None, false, Bytes::from(payload.get().to_owned()));
+        let dice = &self.world.dice;
+        let count = if dice.permille(200) { dice.between(8, 14) } else { dice.between(1, 3) };
+        let mut events: Vec<_> = (0..count).map(|_| self.new_event()).collect();
+        if dice.permille(250) {
+            events.insert(0, json!({"type": CUSTOM_TYPE, "data": {"object": {"number": self.count()}}}));
         }
+        let body = json!({"events": events});
+        let key = dice.permille(400).then(|| self.new_key());
+        for _ in 0..if key.is_some() { 3 } else { 1 } {
+            let began_ms = self.world.now_ms();
+            let answer = self.ask(account, "POST", "/v1/events/batch", key.as_ref(), body.clone()).await;
+            if let Some(answer) = answer.filter(|answer| answer.status == 202) {
+                let batch: Batch = serde_json::from_slice(&answer.body).expect("a batch");
+                for (index, result) in batch.data.iter().enumerate().filter(|(_, result)| is_event(result)) {
+                    let key = key.as_ref().map(|key| Key { name: format!("{} {index}", key.name), ..key.clone() });
+                    let payload = Bytes::from(result.get().to_owned());
+                    self.note_published(account, began_ms, key.as_ref(), answer.replayed, payload);
+                }
+            }
+            if key.is_some() {
+                self.change_catalogue().await;
+                sleep(Duration::from_millis(dice.between(10, 20_000) as u64)).await;
+            }
+        }
+    }
+
+    /// Puts the custom type in the catalogue, or takes it out, or does neither.
+    async fn change_catalogue(&self) {
+        let present = self.world.dice.permille(500);
+        let work = |process: Arc<Process>| async move {
+            let name: EventType = CUSTOM_TYPE.parse().expect("a name");
+            if present {
+                let object = RawValue::from_string("{}".to_owned()).expect("JSON");
+                let sample = Sample { object, previous_data: None };
+                let entry = CatalogueEntry { name, description: String::new(), sample };
+                event_types::put(&process.app, &entry).await.is_ok()
+            } else {
+                event_types::delete(&process.app, &name).await.is_ok()
+            }
+        };
+        self.fleet.invoke(Function::Api, work).await;
     }
 
     /// Puts an event on the queue from inside AWS, sometimes twice with an idempotency key.
@@ -417,6 +454,11 @@ impl Users {
             self.world.record().ledger.retried.push(Asked { delivery, began_ms });
         }
     }
+}
+
+/// Whether the result of a batch's entry is an event: the others are problems.
+fn is_event(result: &RawValue) -> bool {
+    serde_json::from_str::<Value>(result.get()).is_ok_and(|shown| shown["id"].is_string())
 }
 
 fn recovery_of(webhook: WebhookId) -> String {
