@@ -3,7 +3,8 @@
 //! reqwest would read that file itself, with nearly half of the instructions of a cold start (ADR 15).
 
 use super::error::BuildError;
-use base64::{Engine, prelude::BASE64_STANDARD};
+use aws_smithy_types::base64;
+use bstr::io::BufReadExt;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use std::{
     fs::File,
@@ -35,20 +36,17 @@ pub(super) fn tls_believing(file: &Path) -> Result<ClientConfig, BuildError> {
 /// The certificates in a PEM text (RFC 7468), whatever else it holds. One that cannot be used is left out, as of the
 /// system's own.
 fn read(mut text: impl BufRead) -> io::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let (mut line, mut base64, mut certificate) = (Vec::new(), Vec::new(), Vec::new());
-    while text.read_until(b'\n', &mut line)? > 0 {
+    let (mut roots, mut base64) = (RootCertStore::empty(), Vec::new());
+    text.for_byte_line(|line| {
         match line.trim_ascii() {
             b"-----END CERTIFICATE-----" => {
-                certificate.clear();
-                if BASE64_STANDARD.decode_vec(&base64, &mut certificate).is_ok() {
-                    roots.add_parsable_certificates([certificate.as_slice().into()]);
-                }
+                let certificate = str::from_utf8(&base64).ok().and_then(|base64| base64::decode(base64).ok());
+                roots.add_parsable_certificates(certificate.map(Into::into));
             }
             mark if mark.starts_with(b"-----") => base64.clear(),
             part => base64.extend_from_slice(part),
         }
-        line.clear();
-    }
+        Ok(true)
+    })?;
     Ok(roots)
 }
