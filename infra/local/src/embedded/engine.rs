@@ -32,7 +32,7 @@ pub(super) const FILE: &str = "aws.sqlite3";
 /// again and again are then moved once.
 const LOG_PAGES: i64 = 4_000;
 /// Memory for pages, in KiB.
-const CACHE_KIB: i64 = 16 * 1024;
+const CACHE_KIB: i64 = 8 * 1024;
 /// Statements that stay prepared.
 const STATEMENTS_KEPT: usize = 64;
 
