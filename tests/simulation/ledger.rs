@@ -3,14 +3,12 @@
 use bytes::Bytes;
 use hookline::id::{AccountId, DeliveryId, EventId, WebhookId};
 
-/// All promises, in the order of their answers.
+/// All promises, in the order of their answers, and all recoveries, in the order in which they were asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) published: Vec<Published>,
     pub(crate) produced: Vec<Produced>,
     pub(crate) recoveries: Vec<Recovery>,
-    /// Webhooks that a recovery was asked for, and when: without a 202 it may have begun all the same.
-    pub(crate) recoveries_asked: Vec<(WebhookId, i64)>,
     /// Deliveries that a test was accepted for.
     pub(crate) tested: Vec<Asked>,
     /// Deliveries that a retry was accepted for.
@@ -48,13 +46,14 @@ pub(crate) struct Produced {
     pub(crate) number: i64,
 }
 
-/// A recovery that a 202 was given for.
+/// A recovery that was asked for, of everything from `since_ms` until it was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Recovery {
     pub(crate) webhook: WebhookId,
     pub(crate) since_ms: i64,
-    pub(crate) until_ms: i64,
     pub(crate) began_ms: i64,
+    /// Whether a 202 was given for it: without one it may have begun all the same.
+    pub(crate) promised: bool,
 }
 
 /// Something that was asked for a delivery.

@@ -350,7 +350,7 @@ impl Users {
         }
     }
 
-    /// Puts the custom type in the catalogue, or takes it out, or does neither.
+    /// Puts the custom type in the catalogue, or takes it out; under faults it may do neither.
     async fn change_catalogue(&self) {
         let present = self.world.dice.permille(500);
         let work = |process: Arc<Process>| async move {
@@ -394,25 +394,24 @@ impl Users {
         let Some((account, webhook)) = self.some_disabled_webhook() else { return };
         let body = json!({"status": "enabled"});
         self.ask(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), None, body).await;
-        let (since_ms, began_ms, body) = self.window(webhook);
+        let (recovery, body) = self.begin_recovery(webhook);
         if let Some(answer) = self.ask(account.as_str(), "POST", &recovery_of(webhook), None, body).await {
-            self.note_recovery(webhook, since_ms, began_ms, &answer);
+            self.note_recovery(recovery, &answer);
         }
     }
 
-    /// A recovery that is about to be asked for: since when, as of now, and the request that says so.
-    fn window(&self, webhook: WebhookId) -> (i64, i64, Value) {
+    /// Notes a recovery that is about to be asked for; gives its place in the ledger, and the request.
+    fn begin_recovery(&self, webhook: WebhookId) -> (usize, Value) {
         let now = self.world.now();
-        self.world.record().ledger.recoveries_asked.push((webhook, now.unix_ms()));
         let since = now.minus(Duration::from_secs(*self.world.dice.pick(&[600, 10 * 24 * 60 * 60])));
-        (since.unix_ms(), now.unix_ms(), json!({"since": since.to_string()}))
+        let recovery = Recovery { webhook, since_ms: since.unix_ms(), began_ms: now.unix_ms(), promised: false };
+        let recoveries = &mut self.world.record().ledger.recoveries;
+        recoveries.push(recovery);
+        (recoveries.len() - 1, json!({"since": since.to_string()}))
     }
 
-    fn note_recovery(&self, webhook: WebhookId, since_ms: i64, began_ms: i64, answer: &Answer) {
-        if answer.status == 202 {
-            let recovery = Recovery { webhook, since_ms, until_ms: began_ms, began_ms };
-            self.world.record().ledger.recoveries.push(recovery);
-        }
+    fn note_recovery(&self, recovery: usize, answer: &Answer) {
+        self.world.record().ledger.recoveries[recovery].promised = answer.status == 202;
     }
 
     /// Enables and recovers every webhook that is disabled at the end.
@@ -422,9 +421,9 @@ impl Users {
         for (account, webhook) in webhooks {
             let path = format!("/v1/webhooks/{webhook}");
             self.ask_until_answered(account.as_str(), "PATCH", &path, json!({"status": "enabled"})).await;
-            let (since_ms, began_ms, body) = self.window(webhook);
+            let (recovery, body) = self.begin_recovery(webhook);
             let answer = self.ask_until_answered(account.as_str(), "POST", &recovery_of(webhook), body).await;
-            self.note_recovery(webhook, since_ms, began_ms, &answer);
+            self.note_recovery(recovery, &answer);
         }
     }
 

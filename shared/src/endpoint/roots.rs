@@ -3,7 +3,7 @@
 //! reqwest would read that file itself, with nearly half of the instructions of a cold start (ADR 15).
 
 use super::error::BuildError;
-use aws_smithy_types::base64;
+use aws_smithy_types::base64; // the SDK's, which decodes many bytes at once
 use bstr::io::BufReadExt;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use std::{

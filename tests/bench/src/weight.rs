@@ -39,22 +39,21 @@ pub(crate) async fn measure(quick: bool) -> anyhow::Result<Table> {
         let executable = Executable::build(name)?;
         // As Lambda has it, written in one go: what a linker leaves in the page cache costs more page faults.
         let folder = executable.folder()?;
-        let unpacked = folder.path().join(name);
-        std::fs::copy(executable.path(), &unpacked)?;
-        measured.push((name, unpacked, folder, Starts::default()));
+        std::fs::copy(executable.path(), folder.path().join(name))?;
+        measured.push((name, folder, Starts::default()));
     }
     // In turns: a machine's speed changes from one minute to the next.
     for _ in 0..rounds {
-        for (name, unpacked, _, starts) in &mut measured {
-            starts.take(name, unpacked).await?;
+        for (name, folder, starts) in &mut measured {
+            starts.take(name, &folder.path().join(*name)).await?;
         }
     }
     let mut hello = None;
-    for (name, unpacked, _folder, starts) in measured {
+    for (name, folder, starts) in measured {
         let medians = starts.medians();
         let hello = *hello.get_or_insert(medians);
         let mut figures = vec![
-            figure("zip", "MB", deflated_bytes(&unpacked)? as f64 / 1e6),
+            figure("zip", "MB", deflated_bytes(&folder.path().join(name))? as f64 / 1e6),
             figure("crates", "", crates_linked(name)? as f64),
         ];
         figures.extend(medians.figures(&hello));

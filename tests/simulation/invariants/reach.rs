@@ -136,10 +136,10 @@ fn check_delivery(facts: &Facts<'_>, owed: &Owed<'_>, webhook: WebhookId, violat
 
 /// Whether a recovery was promised after the last disabling that covers the event.
 fn is_recovered(facts: &Facts<'_>, owed: &Owed<'_>, webhook: WebhookId) -> bool {
-    let mut recoveries = facts.record.ledger.recoveries.iter().filter(|recovery| recovery.webhook == webhook);
-    recoveries.any(|recovery| {
+    let recoveries = facts.record.ledger.recoveries.iter();
+    recoveries.filter(|recovery| recovery.promised && recovery.webhook == webhook).any(|recovery| {
         let made_ms = owed.event.made_at().unix_ms();
-        let until_ms = recovery.until_ms - facts.plan.skew_ms;
+        let until_ms = recovery.began_ms - facts.plan.skew_ms;
         let since = facts.states(webhook, recovery.began_ms, facts.end_ms);
         let generations = since.iter().flatten().map(|webhook| webhook.generation);
         let stayed = since.iter().flatten().all(|webhook| is_due(webhook, owed));

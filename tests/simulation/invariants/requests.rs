@@ -52,8 +52,8 @@ fn check_age(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     violations.unless(began_ms <= kept_until_ms + facts.plan.skew_ms, || format!("{id}: was sent after it expired"));
     let answered = facts.record.ledger.published.iter().find(|published| published.id == id.event);
     let registered_ms = facts.writes(*webhook)[0].at_ms;
-    let mut recoveries = facts.record.ledger.recoveries_asked.iter();
-    let is_recovered = recoveries.any(|(recovered, at_ms)| recovered == webhook && *at_ms <= post.at_ms);
+    let mut recoveries = facts.record.ledger.recoveries.iter();
+    let is_recovered = recoveries.any(|recovery| recovery.webhook == *webhook && recovery.began_ms <= post.at_ms);
     violations.unless(is_recovered || answered.is_none_or(|event| event.answered_ms >= registered_ms - 10_000), || {
         format!("{id}: was published before its webhook was registered")
     });
