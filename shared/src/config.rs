@@ -3,6 +3,9 @@
 use crate::{endpoint::EndpointPolicy, schedule::RetrySchedule};
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
+/// Webhooks that one account may have, unless the operator says otherwise.
+pub const WEBHOOKS_MAX: usize = 10_000;
+
 /// The settings of one function. Every function gets the same environment.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -14,6 +17,8 @@ pub struct Config {
     pub deliveries_table: String,
     /// `DELIVERIES_QUEUE_URL`: wake-ups of deliveries.
     pub deliveries_queue_url: String,
+    /// `SLOW_DELIVERIES_QUEUE_URL`: tasks for endpoints that have just timed out, apart from all others.
+    pub slow_deliveries_queue_url: String,
     /// `EVENTS_QUEUE_URL`: events to publish, and pages of fan-outs and recoveries.
     pub events_queue_url: String,
     /// `RETRY_FUNCTION_ARN`: what a schedule invokes.
@@ -30,6 +35,8 @@ pub struct Config {
     pub retention: Duration,
     /// `PUBLISH_RATE_LIMIT` (none): events a second that one account may publish through the API.
     pub publish_rate_limit: Option<NonZeroU32>,
+    /// `MAX_WEBHOOKS` (10,000): webhooks that one account may have.
+    pub webhooks_max: usize,
     /// `STRICT_ENDPOINTS` (1): where deliveries may go.
     pub endpoint_policy: EndpointPolicy,
 }
@@ -53,6 +60,10 @@ impl Config {
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let text = |name: &'static str| get(name).filter(|value| !value.is_empty());
         let required = |name| text(name).ok_or_else(|| ConfigError::new(name, "is not set"));
+        let webhooks_max = parsed("MAX_WEBHOOKS", text("MAX_WEBHOOKS"), WEBHOOKS_MAX)?;
+        if webhooks_max == 0 {
+            return Err(ConfigError::new("MAX_WEBHOOKS", "must be at least 1"));
+        }
         let days: u64 = parsed("RETENTION_DAYS", text("RETENTION_DAYS"), 30)?;
         if !(1..=3650).contains(&days) {
             return Err(ConfigError::new("RETENTION_DAYS", "must be 1 to 3650"));
@@ -62,6 +73,7 @@ impl Config {
             events_table: required("EVENTS_TABLE")?,
             deliveries_table: required("DELIVERIES_TABLE")?,
             deliveries_queue_url: required("DELIVERIES_QUEUE_URL")?,
+            slow_deliveries_queue_url: required("SLOW_DELIVERIES_QUEUE_URL")?,
             events_queue_url: required("EVENTS_QUEUE_URL")?,
             retry_function_arn: required("RETRY_FUNCTION_ARN")?,
             scheduler_role_arn: required("SCHEDULER_ROLE_ARN")?,
@@ -70,6 +82,7 @@ impl Config {
             retry_schedule: parsed("RETRY_SCHEDULE", text("RETRY_SCHEDULE"), RetrySchedule::default())?,
             retention: Duration::from_secs(days * 24 * 60 * 60),
             publish_rate_limit: parsed("PUBLISH_RATE_LIMIT", text("PUBLISH_RATE_LIMIT"), RateLimit(None))?.0,
+            webhooks_max,
             endpoint_policy: match text("STRICT_ENDPOINTS").as_deref() {
                 None | Some("1" | "true") => EndpointPolicy::Strict,
                 Some("0" | "false") => EndpointPolicy::AllowLoopback,
@@ -103,8 +116,14 @@ mod tests {
     }
 
     fn default_of(name: &str) -> Option<&'static str> {
-        let optional =
-            ["PUBLISH_RATE_LIMIT", "RETENTION_DAYS", "RETRY_SCHEDULE", "STRICT_ENDPOINTS", "SCHEDULER_DEAD_LETTER_ARN"];
+        let optional = [
+            "MAX_WEBHOOKS",
+            "PUBLISH_RATE_LIMIT",
+            "RETENTION_DAYS",
+            "RETRY_SCHEDULE",
+            "STRICT_ENDPOINTS",
+            "SCHEDULER_DEAD_LETTER_ARN",
+        ];
         (!optional.contains(&name)).then_some("x")
     }
 
@@ -126,6 +145,7 @@ mod tests {
             ("RETRY_SCHEDULE", "soon"),
             ("RETENTION_DAYS", "0"),
             ("PUBLISH_RATE_LIMIT", "-1"),
+            ("MAX_WEBHOOKS", "0"),
             ("STRICT_ENDPOINTS", "maybe"),
             ("EVENTS_TABLE", ""),
         ] {

@@ -95,6 +95,7 @@ impl Account {
             ("EVENTS_TABLE", &config.events_table),
             ("DELIVERIES_TABLE", &config.deliveries_table),
             ("DELIVERIES_QUEUE_URL", &config.deliveries_queue_url),
+            ("SLOW_DELIVERIES_QUEUE_URL", &config.slow_deliveries_queue_url),
             ("EVENTS_QUEUE_URL", &config.events_queue_url),
             ("RETRY_FUNCTION_ARN", &config.retry_function_arn),
             ("SCHEDULER_ROLE_ARN", &config.scheduler_role_arn),

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use hookline::{
-    config::Config,
+    config::{Config, WEBHOOKS_MAX},
     endpoint::EndpointPolicy,
     schedule::RetrySchedule,
     store::keys::{ACCOUNT, EXPIRES_AT, ID, PARTITION},
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Queue of wake-ups.
 pub const DELIVERIES: &str = "deliveries";
+/// Queue of tasks for endpoints that have just timed out.
+pub const SLOW_DELIVERIES: &str = "slow-deliveries";
 /// Queue of events and jobs.
 pub const EVENTS: &str = "events";
 
@@ -33,6 +35,7 @@ pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy:
         events_table: "events".to_owned(),
         deliveries_table: "deliveries".to_owned(),
         deliveries_queue_url: aws.queue_url(DELIVERIES),
+        slow_deliveries_queue_url: aws.queue_url(SLOW_DELIVERIES),
         events_queue_url: aws.queue_url(EVENTS),
         retry_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:retry".to_owned(),
         scheduler_role_arn: "arn:aws:iam::000000000000:role/scheduler".to_owned(),
@@ -41,17 +44,18 @@ pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy:
         retry_schedule,
         retention: Duration::from_secs(30 * 24 * 60 * 60),
         publish_rate_limit: None,
+        webhooks_max: WEBHOOKS_MAX,
         endpoint_policy,
     }
 }
 
 /// Makes the tables and queues that are not there yet.
 pub async fn provision(aws: &EmbeddedAws, config: &Config) -> anyhow::Result<()> {
-    for queue in [DELIVERIES, EVENTS] {
-        let dead_letters = format!("{queue}-dead-letters");
-        let settings = QueueSettings { visibility_timeout: VISIBILITY_TIMEOUT, ..QueueSettings::default() };
+    let settings = QueueSettings { visibility_timeout: VISIBILITY_TIMEOUT, ..QueueSettings::default() };
+    for (queue, source) in [(DELIVERIES, DELIVERIES), (SLOW_DELIVERIES, DELIVERIES), (EVENTS, EVENTS)] {
+        let dead_letters = format!("{source}-dead-letters");
         aws.create_queue(&dead_letters, settings.clone())?;
-        let dead_letter_queue = Some(dead_letters);
+        let (settings, dead_letter_queue) = (settings.clone(), Some(dead_letters));
         aws.create_queue(queue, QueueSettings { max_receive_count: MAX_RECEIVE_COUNT, dead_letter_queue, ..settings })?;
     }
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws.sdk_config());

@@ -217,6 +217,7 @@ fn environment(address: &str) -> Vec<(&'static str, String)> {
         ("EVENTS_TABLE", "events"),
         ("DELIVERIES_TABLE", "deliveries"),
         ("DELIVERIES_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/deliveries"),
+        ("SLOW_DELIVERIES_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/slow-deliveries"),
         ("EVENTS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/events"),
         ("RETRY_FUNCTION_ARN", "arn:aws:lambda:us-east-1:000000000000:function:retry"),
         ("SCHEDULER_ROLE_ARN", "arn:aws:iam::000000000000:role/scheduler"),
