@@ -12,6 +12,7 @@ use std::{
     iter,
     ops::Deref,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 /// Clients, settings, clock and randomness. Cloned freely: clones share connections.
@@ -80,6 +81,18 @@ impl<C> Deref for Lazy<C> {
 
     fn deref(&self) -> &C {
         &self.0
+    }
+}
+
+/// The wait before the first repetition of what AWS did in part.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Waits before try number `tries` (from 0, which does not wait) of what AWS did in part: 50 ms, doubled with each try, less up to
+/// half of it by chance, so that those who were refused together do not come back together.
+pub(crate) async fn back_off(app: &App, tries: u32) {
+    if let Some(doublings) = tries.checked_sub(1) {
+        let longest = BACK_OFF * (1 << doublings.min(6));
+        tokio::time::sleep(longest.mul_f64(1.0 - app.random.share() / 2.0)).await;
     }
 }
 

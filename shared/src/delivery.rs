@@ -2,6 +2,7 @@
 //! every decision is a pure function of the stored delivery, the wake-up, the outcome, the time and a random share.
 
 use crate::{
+    endpoint::PostError,
     event_type::EventType,
     id::{AccountId, DeliveryId, EventId, WebhookId},
     schedule::RetrySchedule,
@@ -13,6 +14,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 /// How long one worker may hold a delivery: the attempt (5 s) and its record, with room for clocks that differ.
 pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How long a pending delivery may be overdue before it counts as standing still. Longer than any wait of a task that is alive:
+/// a schedule that fires a minute late and is tried twice more (4 min), half an hour of trouble with growing waits.
+pub const STANDS_STILL_AFTER: Duration = Duration::from_secs(45 * 60);
 
 /// Attempts of one delivery that are kept; recoveries and manual retries push the oldest out.
 pub const ATTEMPTS_KEPT: usize = 20;
@@ -106,6 +111,9 @@ pub struct Wakeup {
     /// The moment reserved for it, where the webhook has a rate limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Timestamp>,
+    /// Whether it goes through the queue for endpoints that have just timed out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
 }
 
 impl Wakeup {
@@ -118,6 +126,7 @@ impl Wakeup {
             generation: webhook.generation,
             turn: Turn::FIRST,
             slot: None,
+            slow: false,
         }
     }
 
@@ -160,6 +169,11 @@ impl Attempt {
     /// Whether the receiver took the event: it answered 2xx, in time and whole.
     pub fn succeeded(&self) -> bool {
         self.error.is_none() && matches!(self.status_code, Some(200..=299))
+    }
+
+    /// Whether the receiver did not answer in time.
+    pub fn timed_out(&self) -> bool {
+        self.error.as_deref() == Some(PostError::Timeout.as_str())
     }
 
     fn is_gone(&self) -> bool {
@@ -297,33 +311,42 @@ impl Delivery {
         }
         match &self.claim {
             Some(claim) if now < claim.until => Err(Refusal::Leased(claim.until)),
-            _ if self.wants(wakeup) => Ok(()),
+            _ if self.wants(wakeup, now) => Ok(()),
             _ => Err(Refusal::Over),
         }
     }
 
-    /// Whether `wakeup` still has an attempt to make here.
-    pub fn wants(&self, wakeup: &Wakeup) -> bool {
+    /// Whether `wakeup` still has an attempt to make here at `now`.
+    pub fn wants(&self, wakeup: &Wakeup, now: Timestamp) -> bool {
         let attempted = self.attempts.contains_key(&wakeup.turn.to_string());
         !attempted
             && match wakeup.turn {
                 Turn::Scheduled { round, step } => {
                     let goes_on =
                         self.status == DeliveryStatus::Pending && self.round == round && self.step + 1 == step;
-                    goes_on || (step == 1 && self.round < round && self.is_recoverable(wakeup.generation))
+                    goes_on || (step == 1 && self.round < round && self.is_recoverable(wakeup.generation, now))
                 }
                 Turn::Manual { .. } => self.status != DeliveryStatus::Cancelled,
                 Turn::Test => self.status == DeliveryStatus::Pending,
             }
     }
 
-    /// Whether a recovery at the webhook's `generation` sends it again: it ended undelivered, or an older disabling holds it.
-    pub fn is_recoverable(&self, generation: u32) -> bool {
+    /// Whether a recovery at the webhook's `generation` sends it again at `now`: it ended undelivered, an older disabling holds
+    /// it, or it stands still.
+    pub fn is_recoverable(&self, generation: u32, now: Timestamp) -> bool {
         match self.status {
             DeliveryStatus::Held | DeliveryStatus::Failed => true,
-            DeliveryStatus::Pending => self.generation < generation,
+            DeliveryStatus::Pending => self.generation < generation || self.stands_still(now),
             DeliveryStatus::Delivered | DeliveryStatus::Cancelled => false,
         }
+    }
+
+    /// Whether a pending delivery has no live task any more, as far as it shows: its attempt, or else its lease, is overdue by
+    /// more than [`STANDS_STILL_AFTER`]. Taking a live one for lost is harmless: the newer run makes the older one's tasks
+    /// obsolete.
+    pub fn stands_still(&self, now: Timestamp) -> bool {
+        let due = self.next_attempt_at.or(self.claim.as_ref().map(|claim| claim.until));
+        self.status == DeliveryStatus::Pending && due.is_none_or(|due| due.plus(STANDS_STILL_AFTER) <= now)
     }
 
     /// What `attempt`, made for `turn`, decides.
@@ -379,7 +402,8 @@ impl Delivery {
                 match (self.status, self.next_attempt_at) {
                     (DeliveryStatus::Pending, Some(due)) => {
                         let turn = Turn::Scheduled { round, step: step + 1 };
-                        FollowUp::Wake(Wakeup { turn, slot: None, ..wakeup.clone() }, due)
+                        let slow = attempt.timed_out();
+                        FollowUp::Wake(Wakeup { turn, slot: None, slow, ..wakeup.clone() }, due)
                     }
                     (DeliveryStatus::Failed, _) if attempt.is_gone() => FollowUp::Disable(DisabledReason::Gone),
                     (DeliveryStatus::Failed, _) => FollowUp::Disable(DisabledReason::Failures),
@@ -410,7 +434,7 @@ mod tests {
 
     fn wakeup(turn: Turn) -> Wakeup {
         let delivery = DeliveryId { event: EventId::first_at(NOW), webhook: WebhookId::first_at(NOW) };
-        Wakeup { account: "acme".parse().expect("valid"), delivery, generation: 0, turn, slot: None }
+        Wakeup { account: "acme".parse().expect("valid"), delivery, generation: 0, turn, slot: None, slow: false }
     }
 
     fn scheduled(step: u32) -> Wakeup {
@@ -449,7 +473,11 @@ mod tests {
         let due = NOW.plus(Duration::from_secs(60));
         assert_eq!(delivery.follow_up(&scheduled(1)), FollowUp::Wake(scheduled(2), due));
         assert_eq!(delivery.next_attempt_at, Some(due));
-        assert!(delivery.wants(&scheduled(2)) && !delivery.wants(&scheduled(1)) && !delivery.wants(&scheduled(3)));
+        assert!(
+            delivery.wants(&scheduled(2), NOW)
+                && !delivery.wants(&scheduled(1), NOW)
+                && !delivery.wants(&scheduled(3), NOW)
+        );
     }
 
     #[test]
@@ -467,7 +495,7 @@ mod tests {
         let delivered = after(&[500, 500, 204]);
         assert_eq!((delivered.status, delivered.made), (DeliveryStatus::Delivered, 3));
         assert_eq!(delivered.follow_up(&scheduled(3)), FollowUp::Nothing);
-        assert!(!delivered.wants(&scheduled(4)));
+        assert!(!delivered.wants(&scheduled(4), NOW));
         assert_eq!(after(&[410]).follow_up(&scheduled(1)), FollowUp::Disable(DisabledReason::Gone));
     }
 
@@ -485,10 +513,10 @@ mod tests {
         let due = delivery.next_attempt_at;
         attempt(&mut delivery, &manual, 500);
         assert_eq!((delivery.status, delivery.next_attempt_at, delivery.made), (DeliveryStatus::Pending, due, 2));
-        assert!(delivery.wants(&scheduled(2)), "the schedule goes on");
-        assert!(!delivery.wants(&wakeup(manual)), "once");
+        assert!(delivery.wants(&scheduled(2), NOW), "the schedule goes on");
+        assert!(!delivery.wants(&wakeup(manual), NOW), "once");
         attempt(&mut delivery, &Turn::Manual { nonce: "b".to_owned() }, 200);
-        assert!(!delivery.wants(&scheduled(2)));
+        assert!(!delivery.wants(&scheduled(2), NOW));
     }
 
     #[test]
@@ -503,16 +531,16 @@ mod tests {
     fn a_recovery_runs_the_schedule_anew_and_only_for_the_undelivered() {
         let recovery = |round| wakeup(Turn::Scheduled { round, step: 1 });
         let mut failed = after(&[500; 5]);
-        assert!(failed.wants(&recovery(9)));
+        assert!(failed.wants(&recovery(9), NOW));
         failed.round = 9;
         assert!(
-            !failed.wants(&recovery(9)) && !failed.wants(&recovery(8)),
+            !failed.wants(&recovery(9), NOW) && !failed.wants(&recovery(8), NOW),
             "an older or repeated recovery adds nothing"
         );
-        assert!(!after(&[200]).wants(&recovery(9)));
+        assert!(!after(&[200]).wants(&recovery(9), NOW));
         let missed = Delivery::untouched(&recovery(9), "user.created".parse().expect("valid"));
-        assert!(missed.wants(&recovery(9)), "published while the webhook was disabled");
-        assert!(!after(&[500]).wants(&recovery(9)), "it is on its way already");
+        assert!(missed.wants(&recovery(9), NOW), "published while the webhook was disabled");
+        assert!(!after(&[500]).wants(&recovery(9), NOW), "it is on its way already");
     }
 
     #[test]
@@ -530,8 +558,8 @@ mod tests {
     fn a_disabled_webhook_holds_what_was_pending_until_a_recovery() {
         let held = after(&[500]).put_aside(&scheduled(2), DeliveryStatus::Held, NOW).expect("it was pending");
         assert_eq!((held.status, held.next_attempt_at), (DeliveryStatus::Held, None));
-        assert!(!held.wants(&scheduled(2)));
-        assert!(held.wants(&wakeup(Turn::Scheduled { round: 7, step: 1 })));
+        assert!(!held.wants(&scheduled(2), NOW));
+        assert!(held.wants(&wakeup(Turn::Scheduled { round: 7, step: 1 }), NOW));
         let delivered = after(&[200]).put_aside(&scheduled(2), DeliveryStatus::Held, NOW);
         assert_eq!(delivered, Err(Refusal::Over), "what was delivered stays so");
     }
@@ -540,7 +568,44 @@ mod tests {
     fn a_test_that_cannot_be_sent_any_more_has_ended() {
         let test = wakeup(Turn::Test);
         let ended = after(&[]).put_aside(&test, DeliveryStatus::Failed, NOW).expect("it was pending");
-        assert!(ended.status == DeliveryStatus::Failed && !ended.wants(&test));
+        assert!(ended.status == DeliveryStatus::Failed && !ended.wants(&test, NOW));
+    }
+
+    #[test]
+    fn what_stands_still_is_recovered_and_what_waits_is_not() {
+        let recovery = wakeup(Turn::Scheduled { round: 9, step: 1 });
+        let pending = after(&[500]);
+        let due = pending.next_attempt_at.expect("a further attempt");
+        let lost = due.plus(STANDS_STILL_AFTER);
+        assert!(!pending.wants(&recovery, lost.minus(Duration::from_millis(1))), "it may still be on its way");
+        assert!(pending.wants(&recovery, lost));
+        let claim = Claim { holder: "a".to_owned(), until: NOW.plus(LEASE) };
+        let leased = after(&[]).claimed(&scheduled(1), claim, NOW).expect("nobody is at it");
+        assert!(!leased.stands_still(NOW.plus(LEASE)) && leased.stands_still(NOW.plus(LEASE + STANDS_STILL_AFTER)));
+        assert!(!after(&[204]).stands_still(lost), "what has ended stands still for good");
+    }
+
+    #[test]
+    fn a_failed_manual_retry_of_a_held_delivery_leaves_it_to_recoveries() {
+        let manual = wakeup(Turn::Manual { nonce: "a".to_owned() });
+        let event_type = "user.created".parse().expect("valid");
+        let mut held = Delivery { status: DeliveryStatus::Held, ..Delivery::untouched(&manual, event_type) };
+        attempt(&mut held, &manual.turn, 500);
+        assert_eq!((held.status, held.next_attempt_at), (DeliveryStatus::Held, None));
+        assert!(held.wants(&wakeup(Turn::Scheduled { round: 9, step: 1 }), NOW));
+    }
+
+    #[test]
+    fn what_timed_out_goes_on_apart_from_others() {
+        let mut delivery = after(&[]);
+        let timeout = Attempt { status_code: None, error: Some("timeout".to_owned()), ..answered(1, 0) };
+        let verdict = delivery.verdict(&Turn::FIRST, &timeout, &RetrySchedule::default(), None, NOW, 0.0);
+        delivery.record(&Turn::FIRST, timeout, verdict);
+        let FollowUp::Wake(next, _) = delivery.follow_up(&scheduled(1)) else { panic!("a further attempt") };
+        assert!(next.slow);
+        attempt(&mut delivery, &next.turn, 500);
+        let FollowUp::Wake(next, _) = delivery.follow_up(&next) else { panic!("a further attempt") };
+        assert!(!next.slow);
     }
 
     #[test]

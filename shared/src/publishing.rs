@@ -61,6 +61,7 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
         event: event.id,
         event_type: event.event_type.clone(),
         after: None,
+        hops: 0,
     });
     let fan_outs: Vec<_> = fan_outs.collect();
     futures::try_join!(wake(app, &fan_outs, &page), go_on(app, &fan_outs, page.next))?;
@@ -146,6 +147,7 @@ pub async fn fan_out(app: &App, mut fan_out: FanOut) -> Result<(), PublishError>
         }
         fan_out.after = page.next;
     }
+    fan_out.hops = queue::next_hop(fan_out.hops)?;
     Ok(go_on(app, slice::from_ref(&fan_out), fan_out.after).await?)
 }
 

@@ -11,7 +11,10 @@ use aws_sdk_scheduler::{
     operation::create_schedule::CreateScheduleError,
     types::{ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, Target},
 };
-use aws_sdk_sqs::{error::SdkError, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    error::SdkError,
+    types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
+};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,7 +26,18 @@ pub const BATCH_MAX: usize = 10;
 /// Longest delay of an SQS message; what is due later waits in a schedule.
 pub const DELAY_MAX: Duration = Duration::from_secs(900);
 /// Tries of the entries that SQS refused out of a batch.
-const BATCH_TRIES: usize = 5;
+const BATCH_TRIES: u32 = 6;
+
+/// The longest wait before a message whose handling failed comes again.
+pub const REDELIVERY_WAIT_MAX: Duration = Duration::from_secs(180);
+
+/// The wait before a message that was received `receives` times (from 1) and could not be dealt with comes again: 1 s, 2 s, 4 s …
+/// up to [`REDELIVERY_WAIT_MAX`], less up to a quarter by `jitter` (0 to 1). Trouble that passes costs seconds, and the 30
+/// receipts that the queues allow last for more than half an hour.
+pub fn redelivery_wait(receives: u32, jitter: f64) -> Duration {
+    let doubled = Duration::from_secs(1 << receives.saturating_sub(1).min(8));
+    doubled.min(REDELIVERY_WAIT_MAX).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0)
+}
 
 /// A queue or the scheduler did not do what was asked; nothing is known of whether the call took effect.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +93,9 @@ pub struct FanOut {
     pub event_type: EventType,
     /// The last webhook that was dealt with.
     pub after: Option<WebhookId>,
+    /// Jobs of this fan-out before this one; see [`next_hop`].
+    #[serde(default)]
+    pub hops: u32,
 }
 
 /// Where a recovery goes on.
@@ -98,19 +115,46 @@ pub struct Recover {
     pub last: EventId,
     /// The last event that was dealt with.
     pub after: Option<EventId>,
+    /// Jobs of this recovery before this one; see [`next_hop`].
+    #[serde(default)]
+    pub hops: u32,
 }
 
-/// Puts wake-ups on the `deliveries` queue, to be received after `delay` (whole seconds, rounded up).
+/// The most jobs in a row that one fan-out or recovery may come to: enough for fifty million events, and an end for a chain that
+/// would otherwise go round for ever, which Lambda is told not to look for.
+const HOPS_MAX: u32 = 100_000;
+
+/// Counts one more job of a chain.
+///
+/// # Errors
+/// There were too many: the message ends in the dead-letter queue, where an alarm tells of it.
+pub fn next_hop(hops: u32) -> Result<u32, QueueError> {
+    let next = hops.saturating_add(1);
+    if next <= HOPS_MAX {
+        Ok(next)
+    } else {
+        Err(QueueError { service: "SQS", cause: format!("a chain of more than {HOPS_MAX} jobs") })
+    }
+}
+
+/// Puts tasks on the `deliveries` queue, or on the one for slow endpoints, to be received after `delay` (whole seconds, rounded
+/// up).
 pub async fn send_wakeups(app: &App, wakeups: &[Wakeup], delay: Duration) -> Result<(), QueueError> {
-    try_join_all(wakeups.chunks(BATCH_MAX).map(|batch| send_batch(app, batch, delay))).await?;
+    let (slow, others): (Vec<_>, Vec<_>) = wakeups.iter().partition(|wakeup| wakeup.slow);
+    let batches = [(&app.config.deliveries_queue_url, others), (&app.config.slow_deliveries_queue_url, slow)];
+    let sent = batches.iter().flat_map(|(queue_url, wakeups)| {
+        wakeups.chunks(BATCH_MAX).map(move |batch| send_batch(app, queue_url, batch, delay))
+    });
+    try_join_all(sent).await?;
     Ok(())
 }
 
-/// Sends one batch, and again those of its entries that SQS refused.
-async fn send_batch(app: &App, wakeups: &[Wakeup], delay: Duration) -> Result<(), QueueError> {
+/// Sends one batch, and after a growing wait again those of its entries that SQS refused.
+async fn send_batch(app: &App, queue_url: &str, wakeups: &[&Wakeup], delay: Duration) -> Result<(), QueueError> {
     let mut entries = wakeups.iter().enumerate().map(|(index, wakeup)| entry(index, wakeup, delay)).collect::<Vec<_>>();
-    for _ in 0..BATCH_TRIES {
-        let call = app.sqs.send_message_batch().queue_url(&app.config.deliveries_queue_url);
+    for tries in 0..BATCH_TRIES {
+        app::back_off(app, tries).await;
+        let call = app.sqs.send_message_batch().queue_url(queue_url);
         let answer =
             call.set_entries(Some(entries.clone())).send().await.map_err(|error| QueueError::new("SQS", error))?;
         entries.retain(|entry| answer.failed.iter().any(|failed| failed.id == entry.id));
@@ -138,11 +182,35 @@ pub async fn send_job(app: &App, account: &AccountId, job: &Job) -> Result<(), Q
     Ok(())
 }
 
-/// Makes a message of the `deliveries` queue that is being handled visible again after `wait`.
-pub async fn postpone(app: &App, receipt: &str, wait: Duration) -> Result<(), QueueError> {
-    let call = app.sqs.change_message_visibility().queue_url(&app.config.deliveries_queue_url).receipt_handle(receipt);
-    call.visibility_timeout(whole_seconds(wait)).send().await.map_err(|error| QueueError::new("SQS", error))?;
-    Ok(())
+/// A message that comes again.
+#[derive(Clone, Debug)]
+pub struct GivenBack {
+    /// The receipt handle of the message.
+    pub receipt: String,
+    /// When it becomes visible again, from now.
+    pub wait: Duration,
+}
+
+/// Makes messages of the queue at `queue_url` that are being handled visible again after their waits (whole seconds, rounded
+/// up). One for which that fails comes again after the queue's own visibility timeout.
+pub async fn give_back(app: &App, queue_url: &str, messages: &[GivenBack]) {
+    let batches = messages.chunks(BATCH_MAX).map(async |batch| {
+        let entries = batch.iter().enumerate().map(|(index, message)| {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
+            let entry = entry.receipt_handle(&message.receipt).visibility_timeout(whole_seconds(message.wait));
+            entry.build().expect("an id and a receipt are all that an entry needs")
+        });
+        let call = app.sqs.change_message_visibility_batch().queue_url(queue_url);
+        match call.set_entries(Some(entries.collect())).send().await {
+            Ok(answer) if answer.failed.is_empty() => {}
+            Ok(answer) => tracing::warn!(messages = answer.failed.len(), "messages could not be given back"),
+            Err(error) => {
+                let error = QueueError::new("SQS", error);
+                tracing::warn!(%error, messages = batch.len(), "messages could not be given back");
+            }
+        }
+    });
+    futures::future::join_all(batches).await;
 }
 
 /// Makes `wakeup` come at `due`, or up to a second later: by a delayed message, or by a one-time schedule where that is
@@ -235,9 +303,19 @@ mod tests {
             generation: 0,
             turn,
             slot: None,
+            slow: false,
         });
         assert!(name.len() <= 64, "{} {name}", name.len());
         assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    }
+
+    #[test]
+    fn passing_trouble_costs_seconds_and_half_an_hour_of_it_ends_nothing() {
+        assert_eq!(redelivery_wait(1, 0.0), Duration::from_secs(1));
+        assert_eq!(redelivery_wait(4, 1.0), Duration::from_secs(6));
+        let shortest: Duration = (1..30).map(|receives| redelivery_wait(receives, 1.0)).sum();
+        assert!(shortest > Duration::from_secs(30 * 60), "{shortest:?}");
+        assert_eq!(redelivery_wait(u32::MAX, 0.0), REDELIVERY_WAIT_MAX);
     }
 
     #[test]

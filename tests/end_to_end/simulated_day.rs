@@ -58,7 +58,7 @@ impl World {
         provision::provision(&aws, &config).await.expect("tables and queues");
         let app = App::new(&aws.sdk_config(), config, clock, Random::system());
         let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
-        Self { now_ms, aws, deliverer: Deliverer { app: app.clone(), endpoints }, app }
+        Self { now_ms, aws, deliverer: Deliverer::new(app.clone(), endpoints), app }
     }
 
     /// A new platform token.
@@ -104,7 +104,9 @@ impl World {
                 return;
             }
             self.deliver(deliveries).await;
-            let failed = publish::handle(&self.app, sqs_event(jobs.clone())).await.batch_item_failures;
+            let failed = publish::handle(&self.app, sqs_event(jobs.clone(), &self.app.config.events_queue_url))
+                .await
+                .batch_item_failures;
             assert!(failed.is_empty(), "nothing fails here");
             self.delete(&config.events_queue_url, jobs).await;
         }
@@ -112,7 +114,9 @@ impl World {
 
     /// Hands a batch to `deliver`.
     pub(crate) async fn deliver(&self, batch: Vec<Message>) {
-        let failed = deliver::handle(&self.deliverer, sqs_event(batch.clone())).await.batch_item_failures;
+        let failed = deliver::handle(&self.deliverer, sqs_event(batch.clone(), &self.app.config.deliveries_queue_url))
+            .await
+            .batch_item_failures;
         assert!(failed.is_empty(), "nothing fails here");
         self.delete(&self.app.config.deliveries_queue_url, batch).await;
     }

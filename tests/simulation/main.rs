@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use faults::{Counts, Kind};
-use local::provision::{DELIVERIES, EVENTS};
+use local::provision::{DELIVERIES, EVENTS, SLOW_DELIVERIES};
 use processes::{Fleet, Function};
 use users::Users;
 use world::World;
@@ -59,6 +59,7 @@ async fn live(seed: u64, shown: bool) -> Outcome {
     let world = World::new(seed, shown).await;
     let fleet = Fleet::new(world.clone());
     tokio::spawn(sources::poll_queue(fleet.clone(), DELIVERIES, Function::Deliver));
+    tokio::spawn(sources::poll_queue(fleet.clone(), SLOW_DELIVERIES, Function::Deliver));
     tokio::spawn(sources::poll_queue(fleet.clone(), EVENTS, Function::Publish));
     tokio::spawn(sources::fire_schedules(fleet.clone()));
     let users = Users::new(fleet).await;
@@ -91,7 +92,11 @@ async fn quiet(world: &World) {
         if world.under_way.load(Ordering::Relaxed) > 0 || scheduled > 0 {
             continue;
         }
-        if world.messages_on(DELIVERIES).await + world.messages_on(EVENTS).await == 0 && !redrive(world).await {
+        let mut messages = 0;
+        for queue in [DELIVERIES, SLOW_DELIVERIES, EVENTS] {
+            messages += world.messages_on(queue).await;
+        }
+        if messages == 0 && !redrive(world).await {
             return;
         }
     }

@@ -35,7 +35,8 @@ impl Function {
     /// Processes of it at once.
     pub(crate) fn concurrency(self) -> usize {
         match self {
-            Self::Api | Self::Deliver => 3,
+            Self::Deliver => 4,
+            Self::Api => 3,
             Self::Publish | Self::Retry => 2,
         }
     }
@@ -177,7 +178,7 @@ impl Fleet {
             move |name| receivers::look_up(&look_up, name),
             Arc::new(move |request| receivers::receive(Arc::clone(&receive), request).boxed()),
         );
-        let deliverer = Deliverer { app: app.clone(), endpoints };
+        let deliverer = Deliverer::new(app.clone(), endpoints);
         Process { router: api::router(app.clone()), app, deliverer, identity, busy: AtomicBool::new(false) }
     }
 

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use hookline::delivery::Wakeup;
 use hookline::time::Timestamp;
 use local::embedded::DueSchedule;
-use local::provision::{DELIVERIES, EVENTS};
+use local::provision::{DELIVERIES, EVENTS, SLOW_DELIVERIES};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
@@ -32,6 +32,7 @@ const SCHEDULE_LATE_MAX_MS: i64 = 60_000;
 #[derive(Default)]
 pub(crate) struct Alarms {
     deliveries: Alarm,
+    slow_deliveries: Alarm,
     events: Alarm,
     schedules: Alarm,
     /// Schedules that have not been dealt with.
@@ -78,6 +79,7 @@ impl Alarms {
     fn of(&self, queue: &str) -> Option<&Alarm> {
         match queue {
             DELIVERIES => Some(&self.deliveries),
+            SLOW_DELIVERIES => Some(&self.slow_deliveries),
             EVENTS => Some(&self.events),
             _ => None,
         }
@@ -85,7 +87,8 @@ impl Alarms {
 
     /// The next moment at which something may be due.
     pub(crate) fn next_ms(&self) -> Option<i64> {
-        [&self.deliveries, &self.events, &self.schedules].into_iter().filter_map(Alarm::next_ms).min()
+        let all = [&self.deliveries, &self.slow_deliveries, &self.events, &self.schedules];
+        all.into_iter().filter_map(Alarm::next_ms).min()
     }
 }
 
@@ -103,6 +106,11 @@ impl World {
                 }
             }
             ("ChangeMessageVisibility", Some(alarm)) => alarm.set(now_ms + seconds(&call.body["VisibilityTimeout"])),
+            ("ChangeMessageVisibilityBatch", Some(alarm)) => {
+                for entry in call.body["Entries"].as_array().into_iter().flatten() {
+                    alarm.set(now_ms + seconds(&entry["VisibilityTimeout"]));
+                }
+            }
             ("POSTSchedule", _) => {
                 let expression = call.body["ScheduleExpression"].as_str().unwrap_or_default();
                 let moment = expression.trim_start_matches("at(").trim_end_matches(')');
@@ -131,7 +139,8 @@ impl World {
             "VisibilityTimeout": self.plan.visibility_s, "MessageSystemAttributeNames": ["All"],
         });
         let answer = self.ask(Service::Sqs, "ReceiveMessage", &request).await;
-        let messages: Vec<_> = answer["Messages"].as_array().into_iter().flatten().map(message).collect();
+        let messages = answer["Messages"].as_array().into_iter().flatten();
+        let messages: Vec<_> = messages.map(|received| message(received, self.aws.queue_arn(queue))).collect();
         if let Some(alarm) = self.alarms.of(queue).filter(|_| !messages.is_empty()) {
             alarm.set(self.now_ms() + self.plan.visibility_s * 1000);
         }
@@ -154,16 +163,26 @@ impl World {
     }
 }
 
-fn message(received: &Value) -> SqsMessage {
+fn message(received: &Value, queue_arn: String) -> SqsMessage {
     let text = |name: &str| received[name].as_str().map(str::to_owned);
     let mut message = SqsMessage::default();
     message.message_id = text("MessageId");
     message.receipt_handle = text("ReceiptHandle");
     message.body = text("Body");
+    message.event_source_arn = Some(queue_arn);
     let attributes = received["Attributes"].as_object().into_iter().flatten();
     message.attributes =
         attributes.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
     message
+}
+
+/// Invocations at once of a queue's event source mapping: a deliver process each for one of them.
+fn concurrency(queue: &str) -> usize {
+    match queue {
+        DELIVERIES => Function::Deliver.concurrency() - concurrency(SLOW_DELIVERIES),
+        SLOW_DELIVERIES => 1,
+        _ => Function::Publish.concurrency(),
+    }
 }
 
 /// Hands the messages of `queue` to `function` for as long as the world lasts. It receives no more than there are processes
@@ -172,7 +191,7 @@ fn message(received: &Value) -> SqsMessage {
 pub(crate) async fn poll_queue(fleet: Arc<Fleet>, queue: &'static str, function: Function) {
     let world = Arc::clone(&fleet.world);
     let alarm = world.alarms.of(queue).expect("a queue with an alarm");
-    let slots = Arc::new(Semaphore::new(function.concurrency()));
+    let slots = Arc::new(Semaphore::new(concurrency(queue)));
     loop {
         alarm.ring(&world).await;
         loop {

@@ -95,11 +95,16 @@ impl World {
         let mut config = provision::config(&aws, plan.retry_schedule(), EndpointPolicy::Strict);
         config.retention = plan.retention;
         provision::provision(&aws, &config).await.expect("tables and queues");
-        for queue in [provision::DELIVERIES, provision::EVENTS] {
+        let queues = [
+            (provision::DELIVERIES, provision::DELIVERIES),
+            (provision::SLOW_DELIVERIES, provision::DELIVERIES),
+            (provision::EVENTS, provision::EVENTS),
+        ];
+        for (queue, source) in queues {
             let settings = QueueSettings {
                 visibility_timeout: Duration::from_secs(plan.visibility_s as u64),
                 max_receive_count: plan.receipts_max,
-                dead_letter_queue: Some(format!("{queue}-dead-letters")),
+                dead_letter_queue: Some(format!("{source}-dead-letters")),
             };
             aws.create_queue(queue, settings).expect("in memory");
         }

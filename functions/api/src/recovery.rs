@@ -74,6 +74,7 @@ pub(crate) async fn recover(
         first: EventId::first_at(since),
         last: EventId::first_at(until),
         after: None,
+        hops: 0,
     };
     queue::send_job(app, &account, &Job::Recover(job)).await?;
     tracing::info!(account = %account, webhook_id = %webhook.id, %since, %until, "recovery begun");

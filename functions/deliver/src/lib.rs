@@ -7,30 +7,40 @@
 mod attempt;
 mod disable;
 mod pace;
+mod slow_endpoints;
 
 use attempt::{Attempted, attempt};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, future::join_all};
 use hookline::{
     app::App,
-    delivery::{Claim, Delivery, DeliveryStatus, FollowUp, LEASE, Refusal, Wakeup},
+    config::Config,
+    delivery::{Claim, Delivery, DeliveryStatus, FollowUp, LEASE, Refusal, Turn, Wakeup},
     endpoint::EndpointClient,
     event::Event,
     log, metrics,
-    publishing::PublishError,
-    queue::{self, QueueError},
+    publishing::{PublishError, status_before_claim},
+    queue::{self, GivenBack, QueueError},
     store::{
         StoreError,
         deliveries::{self, Subjects, Versioned},
+        event_cache::EventCache,
     },
     time::Timestamp,
     webhook::Webhook,
 };
-use std::{panic::AssertUnwindSafe, time::Duration};
+pub use slow_endpoints::SlowEndpoints;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tracing::Instrument;
 
 /// Times that a decision is taken anew because another worker wrote first.
 const DECISION_TRIES: usize = 5;
+
+/// The first and the longest wait between two tries to record an attempt.
+const RECORD_WAIT_MIN: Duration = Duration::from_millis(100);
+const RECORD_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long before the end of its lease a worker gives up recording: clocks differ.
+const RECORD_BEFORE_END: Duration = Duration::from_secs(1);
 
 /// What the handler works with.
 #[derive(Clone, Debug)]
@@ -39,7 +49,21 @@ pub struct Deliverer {
     pub app: App,
     /// The client that posts to receivers.
     pub endpoints: EndpointClient,
+    /// Events that were read lately.
+    pub events: Arc<EventCache>,
+    /// Endpoints that have just timed out.
+    pub slow: Arc<SlowEndpoints>,
 }
+
+impl Deliverer {
+    /// A deliverer that remembers nothing yet.
+    pub fn new(app: App, endpoints: EndpointClient) -> Self {
+        Self { app, endpoints, events: Arc::default(), slow: Arc::default() }
+    }
+}
+
+/// A message that must come again, and how long from now.
+type Failed<'a> = (&'a SqsMessage, Duration);
 
 /// What became of a wake-up whose handling did not fail.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,23 +89,26 @@ enum DeliverError {
 
 /// Handles a batch: the failures it answers are the messages that SQS keeps.
 pub async fn handle(deliverer: &Deliverer, event: SqsEvent) -> SqsBatchResponse {
+    let app = &deliverer.app;
     let parsed = event.records.iter().map(|message| (message, parse(message)));
     let (read, unread): (Vec<_>, Vec<_>) = parsed.partition(|(_, wakeup)| wakeup.is_some());
     let messages: Vec<(&SqsMessage, Wakeup)> =
         read.into_iter().filter_map(|(message, wakeup)| Some((message, wakeup?))).collect();
-    let mut failed: Vec<&SqsMessage> = unread.into_iter().map(|(message, _)| message).collect();
+    let later = |message| (message, redelivery_wait(app, message));
+    let mut failed: Vec<Failed> = unread.into_iter().map(|(message, _)| later(message)).collect();
     let wakeups: Vec<&Wakeup> = messages.iter().map(|(_, wakeup)| wakeup).collect();
-    match deliveries::subjects(&deliverer.app, &wakeups).await {
+    match deliveries::subjects(app, &wakeups, &deliverer.events).await {
         Ok(subjects) => {
             let handled = messages.iter().map(|(message, wakeup)| handle_one(deliverer, message, wakeup, &subjects));
             failed.extend(join_all(handled).await.into_iter().flatten());
         }
         Err(error) => {
             tracing::error!(%error, messages = messages.len(), "a batch could not be read");
-            failed.extend(messages.iter().map(|(message, _)| *message));
+            failed.extend(messages.iter().map(|(message, _)| later(message)));
         }
     }
-    let failures = failed.into_iter().map(|message| {
+    give_back(app, &failed).await;
+    let failures = failed.into_iter().map(|(message, _)| {
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = message.message_id.clone().unwrap_or_default();
         failure
@@ -91,48 +118,55 @@ pub async fn handle(deliverer: &Deliverer, event: SqsEvent) -> SqsBatchResponse 
     response
 }
 
+/// Makes messages that must come again visible after their waits.
+async fn give_back(app: &App, failed: &[Failed<'_>]) {
+    let Config { deliveries_queue_url, slow_deliveries_queue_url, .. } = &app.config;
+    let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
+    let slow_name = name(slow_deliveries_queue_url);
+    let is_slow = |message: &SqsMessage| {
+        let arn = message.event_source_arn.as_deref().unwrap_or_default();
+        arn.rsplit(':').next() == Some(slow_name.as_str())
+    };
+    for (queue_url, slow) in [(deliveries_queue_url, false), (slow_deliveries_queue_url, true)] {
+        let of_queue = failed.iter().filter(|(message, _)| is_slow(message) == slow);
+        let given_back = of_queue
+            .filter_map(|(message, wait)| Some(GivenBack { receipt: message.receipt_handle.clone()?, wait: *wait }));
+        queue::give_back(app, queue_url, &given_back.collect::<Vec<_>>()).await;
+    }
+}
+
+/// The wait before a message whose handling failed comes again: it grows with each receipt.
+fn redelivery_wait(app: &App, message: &SqsMessage) -> Duration {
+    let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+    queue::redelivery_wait(receives.unwrap_or(1), app.random.share())
+}
+
 /// Reads a message. One that is no wake-up is left to SQS, which ends it in the dead-letter queue, where an alarm tells.
 fn parse(message: &SqsMessage) -> Option<Wakeup> {
     let parsed = serde_json::from_str(message.body.as_deref().unwrap_or_default());
     parsed.inspect_err(|error| tracing::error!(message_id = message.message_id, %error, "a message is no wake-up")).ok()
 }
 
-/// Handles one message; gives it back where it must come again.
+/// Handles one message; returns it where it must come again.
 async fn handle_one<'a>(
     deliverer: &Deliverer,
     message: &'a SqsMessage,
     wakeup: &Wakeup,
     subjects: &Subjects,
-) -> Option<&'a SqsMessage> {
+) -> Option<Failed<'a>> {
     let span = log::delivery(wakeup);
     let handled = AssertUnwindSafe(deliver(deliverer, wakeup, subjects)).catch_unwind().instrument(span.clone()).await;
     let _entered = span.enter();
     match handled {
-        Ok(Ok(Done::Drop)) => None,
+        Ok(Ok(Done::Drop)) => return None,
         Ok(Ok(Done::ComeBack(at))) => {
             tracing::info!(%at, "another worker holds the delivery");
-            come_back(deliverer, message, at).instrument(span.clone()).await;
-            Some(message)
+            return Some((message, at.since(deliverer.app.clock.now()) + Duration::from_secs(1)));
         }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a wake-up could not be dealt with");
-            Some(message)
-        }
-        Err(_) => {
-            tracing::error!("a wake-up's handling panicked");
-            Some(message)
-        }
+        Ok(Err(error)) => tracing::error!(%error, "a wake-up could not be dealt with"),
+        Err(_) => tracing::error!("a wake-up's handling panicked"),
     }
-}
-
-/// Makes the message visible again when the lease is over. Where that fails it comes after the queue's own timeout.
-async fn come_back(deliverer: &Deliverer, message: &SqsMessage, at: Timestamp) {
-    let wait = at.since(deliverer.app.clock.now()) + Duration::from_secs(1);
-    if let Some(receipt) = &message.receipt_handle
-        && let Err(error) = queue::postpone(&deliverer.app, receipt, wait).await
-    {
-        tracing::warn!(%error, "a message could not be postponed");
-    }
+    Some((message, redelivery_wait(&deliverer.app, message)))
 }
 
 /// Deals with one wake-up.
@@ -148,6 +182,11 @@ async fn deliver(deliverer: &Deliverer, wakeup: &Wakeup, subjects: &Subjects) ->
         (Some(event), None) => put_aside(deliverer, wakeup, event, None, stored, DeliveryStatus::Cancelled).await,
         (Some(event), Some(webhook)) if wakeup.is_held_by(webhook) => {
             put_aside(deliverer, wakeup, event, Some(webhook), stored, DeliveryStatus::Held).await
+        }
+        (Some(_), Some(_)) if !wakeup.slow && deliverer.slow.contains(wakeup.webhook(), deliverer.app.clock.now()) => {
+            tracing::info!("moved to the queue for slow endpoints");
+            queue::send_wakeups(&deliverer.app, &[Wakeup { slow: true, ..wakeup.clone() }], Duration::ZERO).await?;
+            Ok(Done::Drop)
         }
         (Some(event), Some(webhook)) => send(deliverer, wakeup, event, webhook, stored).await,
     }
@@ -178,6 +217,10 @@ async fn send(
     }
     let claim = Claim { holder: format!("{:032x}", app.random.number()), until: app.clock.now().plus(LEASE) };
     let until = claim.until;
+    if stored.delivery.is_none() && matches!(wakeup.turn, Turn::Manual { .. }) {
+        // A retry by hand begins no run of the schedule: what was held stays so if it fails, and is recovered later.
+        stored.delivery = Some(before_first_attempt(wakeup, event, webhook));
+    }
     let decide = |delivery: Delivery, now| delivery.claimed(wakeup, claim.clone(), now);
     let claimed = match decide_and_write(deliverer, wakeup, event, stored, decide).await? {
         Ok(claimed) => claimed,
@@ -188,6 +231,7 @@ async fn send(
     else {
         return Ok(Done::ComeBack(until));
     };
+    deliverer.slow.note(wakeup.webhook(), &attempt, ended_at);
     let schedule = &app.config.retry_schedule;
     let verdict = delivery.verdict(&wakeup.turn, &attempt, schedule, retry_after, ended_at, app.random.share());
     let mut recorded = delivery;
@@ -197,10 +241,39 @@ async fn send(
         FollowUp::Nothing | FollowUp::Disable(_) => None,
     };
     metrics::attempt(&attempt, &recorded, next);
-    match deliveries::put(app, &claimed, recorded.clone()).await? {
-        Ok(_) => follow(deliverer, wakeup, &recorded, Some(webhook)).await,
-        // The lease ran out and another worker took over: what it records is what counts.
-        Err(_) => Err(DeliverError::Contended),
+    record(deliverer, &claimed, &recorded, until).await?;
+    follow(deliverer, wakeup, &recorded, Some(webhook)).await
+}
+
+/// The delivery as it stands while nothing was attempted and nothing is stored.
+fn before_first_attempt(wakeup: &Wakeup, event: &Event, webhook: &Webhook) -> Delivery {
+    let status = status_before_claim(webhook, event).unwrap_or(DeliveryStatus::Held);
+    Delivery { status, ..Delivery::untouched(wakeup, event.event_type.clone()) }
+}
+
+/// Records the attempt, again where that fails until the lease is nearly over: what is not recorded is attempted once more.
+async fn record(
+    deliverer: &Deliverer,
+    claimed: &Versioned,
+    recorded: &Delivery,
+    until: Timestamp,
+) -> Result<(), DeliverError> {
+    let app = &deliverer.app;
+    let mut wait = RECORD_WAIT_MIN;
+    loop {
+        let left = until.since(app.clock.now()).saturating_sub(RECORD_BEFORE_END);
+        let put = tokio::time::timeout(left, deliveries::put(app, claimed, recorded.clone())).await;
+        match put {
+            Ok(Ok(Ok(_))) => return Ok(()),
+            // An earlier try took effect although its answer was an error.
+            Ok(Ok(Err(present))) if present.delivery.as_ref() == Some(recorded) => return Ok(()),
+            // The lease ran out and another worker took over: what it records is what counts.
+            Ok(Ok(Err(_))) | Err(_) => return Err(DeliverError::Contended),
+            Ok(Err(error)) if left <= wait => return Err(error.into()),
+            Ok(Err(error)) => tracing::warn!(%error, "an attempt could not be recorded; trying again"),
+        }
+        tokio::time::sleep(wait.mul_f64(1.0 - app.random.share() / 2.0)).await;
+        wait = (wait * 2).min(RECORD_WAIT_MAX);
     }
 }
 

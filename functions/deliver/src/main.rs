@@ -10,6 +10,6 @@ async fn main() -> Result<(), Error> {
     hookline::log::init_lambda();
     let app = App::in_lambda().await?;
     let endpoints = EndpointClient::new(app.config.endpoint_policy)?;
-    let deliverer = &Deliverer { app, endpoints };
+    let deliverer = &Deliverer::new(app, endpoints);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| Ok::<_, Error>(handle(deliverer, event.payload).await))).await
 }

@@ -17,7 +17,7 @@ use hookline::{
     id::AccountId,
     input::InputError,
     publishing::{self, PublishError},
-    queue::Job,
+    queue::{self, GivenBack, Job},
     store::StoreError,
 };
 use std::collections::BTreeMap;
@@ -52,6 +52,12 @@ pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
         }
     }
     failed.extend(join_all(events.into_iter().map(|(account, events)| publish(app, account, events))).await.concat());
+    let given_back = failed.iter().filter_map(|message| {
+        let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+        let wait = queue::redelivery_wait(receives.unwrap_or(1), app.random.share());
+        Some(GivenBack { receipt: message.receipt_handle.clone()?, wait })
+    });
+    queue::give_back(app, &app.config.events_queue_url, &given_back.collect::<Vec<_>>()).await;
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures.extend(failed.into_iter().map(|message| {
         let mut failure = BatchItemFailure::default();

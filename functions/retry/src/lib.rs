@@ -32,7 +32,7 @@ pub async fn handle(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
 async fn put_back(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
     let stored = deliveries::get(app, &wakeup.account, wakeup.delivery).await?;
     log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
-    let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&wakeup));
+    let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&wakeup, app.clock.now()));
     tracing::info!(wanted, "a scheduled attempt is due");
     if wanted {
         queue::send_wakeups(app, &[wakeup], Duration::ZERO).await?;

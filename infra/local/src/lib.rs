@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Batches of deliveries under way at once.
 const DELIVER_CONCURRENCY: usize = 512;
+/// Batches of deliveries to endpoints that have just timed out, under way at once.
+const SLOW_DELIVER_CONCURRENCY: usize = 128;
 /// Batches of events and jobs under way at once.
 const PUBLISH_CONCURRENCY: usize = 16;
 /// Time for what is under way when the process is asked to end: an attempt and its record.
@@ -67,7 +69,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 fn start_pollers(app: &App, aws: &EmbeddedAws, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let deliverer = Deliverer { app: app.clone(), endpoints: EndpointClient::new(app.config.endpoint_policy)? };
+    let deliverer = Deliverer::new(app.clone(), EndpointClient::new(app.config.endpoint_policy)?);
     let deliver = move |event| {
         let deliverer = deliverer.clone();
         async move { deliver::handle(&deliverer, event).await }
@@ -77,8 +79,12 @@ fn start_pollers(app: &App, aws: &EmbeddedAws, stop: &CancellationToken) -> anyh
         let app = publisher.clone();
         async move { publish::handle(&app, event).await }
     };
-    let Config { deliveries_queue_url, events_queue_url, .. } = app.config.clone();
-    tasks.spawn(pollers::poll_queue(app.clone(), deliveries_queue_url, DELIVER_CONCURRENCY, stop.clone(), deliver));
+    let Config { deliveries_queue_url, slow_deliveries_queue_url, events_queue_url, .. } = app.config.clone();
+    for (queue_url, concurrency) in
+        [(deliveries_queue_url, DELIVER_CONCURRENCY), (slow_deliveries_queue_url, SLOW_DELIVER_CONCURRENCY)]
+    {
+        tasks.spawn(pollers::poll_queue(app.clone(), queue_url, concurrency, stop.clone(), deliver.clone()));
+    }
     tasks.spawn(pollers::poll_queue(app.clone(), events_queue_url, PUBLISH_CONCURRENCY, stop.clone(), publish));
     tasks.spawn(pollers::poll_schedules(app.clone(), aws.clone(), stop.clone()));
     tasks.spawn(pollers::sweep(aws.clone(), stop.clone()));

@@ -1,7 +1,7 @@
 //! What invokes the functions: stand-ins for Lambda's event source mappings on the two queues, and for EventBridge
 //! Scheduler's invocations. They hand over the same event types as Lambda does, and take partial batch failures.
 
-use crate::embedded::{DueSchedule, EmbeddedAws};
+use crate::embedded::{self, DueSchedule, EmbeddedAws};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use hookline::{app::App, delivery::Wakeup};
@@ -73,7 +73,7 @@ where
 {
     let receipts: Vec<_> =
         messages.iter().map(|message| (message.message_id.clone(), message.receipt_handle.clone())).collect();
-    let response = handler(sqs_event(messages)).await;
+    let response = handler(sqs_event(messages, queue_url)).await;
     let failed: HashSet<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
     let done = receipts.into_iter().filter(|(id, _)| !failed.contains(id.as_deref().unwrap_or_default()));
     let entries: Result<Vec<_>, _> = done
@@ -94,15 +94,16 @@ where
     }
 }
 
-/// The event that Lambda makes of a batch of messages.
-pub fn sqs_event(messages: Vec<Message>) -> SqsEvent {
+/// The event that Lambda makes of a batch of messages of the queue at `queue_url`.
+pub fn sqs_event(messages: Vec<Message>, queue_url: &str) -> SqsEvent {
+    let arn = embedded::queue_arn_of(queue_url);
     let mut event = SqsEvent::default();
-    event.records = messages.into_iter().map(record).collect();
+    event.records = messages.into_iter().map(|message| record(message, &arn)).collect();
     event
 }
 
-/// The record that Lambda makes of a message.
-fn record(message: Message) -> SqsMessage {
+/// The record that Lambda makes of a message of the queue with that ARN.
+fn record(message: Message, queue_arn: &str) -> SqsMessage {
     let mut record = SqsMessage::default();
     record.message_id = message.message_id;
     record.receipt_handle = message.receipt_handle;
@@ -110,6 +111,7 @@ fn record(message: Message) -> SqsMessage {
     let attributes = message.attributes.unwrap_or_default().into_iter();
     record.attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
     record.event_source = Some("aws:sqs".to_owned());
+    record.event_source_arn = Some(queue_arn.to_owned());
     record.aws_region = Some("us-east-1".to_owned());
     record
 }

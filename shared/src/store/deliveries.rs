@@ -2,13 +2,15 @@
 //! the table only says whether that decision still held.
 
 use super::{
-    Item, StoreError, Written, events, from_item, keys, number, put_version,
+    Item, StoreError, Written,
+    event_cache::EventCache,
+    events, from_item, keys, number, put_version,
     sharded::{self, Listing, Page},
     to_item, version_of,
     webhooks::Order,
 };
 use crate::{
-    app::App,
+    app::{self, App},
     delivery::{Delivery, Turn, Wakeup},
     event::Event,
     id::{AccountId, DeliveryId, EventId, WebhookId},
@@ -17,8 +19,8 @@ use crate::{
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::{HashMap, HashSet};
 
-/// Tries of one `BatchGetItem` that DynamoDB answered in part.
-const BATCH_TRIES: usize = 5;
+/// Tries of one `BatchGetItem` that DynamoDB answered in part, with growing waits in between: some three seconds in all.
+const BATCH_TRIES: u32 = 7;
 /// Keys that one `BatchGetItem` takes.
 const BATCH_MAX: usize = 100;
 
@@ -52,14 +54,30 @@ pub struct Subjects {
     pub deliveries: HashMap<(AccountId, DeliveryId), Versioned>,
 }
 
-/// Reads what `wakeups` (at most 33) name, all in one call. A first attempt's delivery is not read: there is none yet, and
-/// where there is, the claim says so.
-pub async fn subjects(app: &App, wakeups: &[&Wakeup]) -> Result<Subjects, StoreError> {
-    let events: HashSet<_> = wakeups.iter().map(|wakeup| (&wakeup.account, wakeup.delivery.event)).collect();
+impl Subjects {
+    /// Takes an event in, unless its time is up.
+    fn keep(&mut self, app: &App, event: Event) {
+        if !events::is_expired(app, event.id) {
+            self.events.insert((event.account.clone(), event.id), event);
+        }
+    }
+}
+
+/// Reads what `wakeups` (at most 33) name, all in one call, without the events that are in `cache`. A first attempt's delivery is
+/// not read: there is none yet, and where there is, the claim says so.
+pub async fn subjects(app: &App, wakeups: &[&Wakeup], cache: &EventCache) -> Result<Subjects, StoreError> {
+    let mut found = Subjects::default();
+    let mut events: HashSet<_> = wakeups.iter().map(|wakeup| (&wakeup.account, wakeup.delivery.event)).collect();
+    events.retain(|(account, id)| match cache.get(account, *id) {
+        Some(event) => {
+            found.keep(app, event);
+            false
+        }
+        None => true,
+    });
     let webhooks: HashSet<_> = wakeups.iter().map(|wakeup| (&wakeup.account, wakeup.webhook())).collect();
     let later = wakeups.iter().filter(|wakeup| wakeup.turn != Turn::FIRST);
     let deliveries: HashSet<_> = later.map(|wakeup| (&wakeup.account, wakeup.delivery)).collect();
-    let mut found = Subjects::default();
     let wanted = [
         (
             &app.config.events_table,
@@ -74,9 +92,8 @@ pub async fn subjects(app: &App, wakeups: &[&Wakeup]) -> Result<Subjects, StoreE
     for (table, item) in batch_get(app, wanted.into_iter().filter(|(_, keys)| !keys.is_empty())).await? {
         if table == app.config.events_table {
             let event = events::read(&account_of(&item)?, item)?;
-            if !events::is_expired(app, event.id) {
-                found.events.insert((event.account.clone(), event.id), event);
-            }
+            cache.keep(&event);
+            found.keep(app, event);
         } else if table == app.config.webhooks_table {
             let webhook: Webhook = from_item(item)?;
             found.webhooks.insert((webhook.account.clone(), webhook.id), webhook);
@@ -137,10 +154,11 @@ async fn batch_get<'a>(
     });
     let mut wanted = wanted.collect::<Result<HashMap<_, _>, _>>()?;
     let mut found = Vec::new();
-    for _ in 0..BATCH_TRIES {
+    for tries in 0..BATCH_TRIES {
         if wanted.is_empty() {
             return Ok(found);
         }
+        app::back_off(app, tries).await;
         let answer = app.dynamodb.batch_get_item().set_request_items(Some(wanted)).send().await?;
         for (table, items) in answer.responses.unwrap_or_default() {
             found.extend(items.into_iter().map(|item| (table.clone(), item)));

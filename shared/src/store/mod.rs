@@ -2,6 +2,7 @@
 //! fails becomes a named outcome and never an error.
 
 pub mod deliveries;
+pub mod event_cache;
 pub mod event_types;
 pub mod events;
 pub mod idempotency;

@@ -53,6 +53,14 @@ pub async fn publish(
     })
 }
 
+/// How long the line of the webhook's deliveries is: a task that joins it now waits for as long.
+pub async fn line(app: &App, account: &AccountId, webhook: WebhookId) -> Result<Duration, StoreError> {
+    let call = app.dynamodb.get_item().table_name(&app.config.webhooks_table).consistent_read(true);
+    let found = call.set_key(Some(keys::pace(account, webhook))).send().await?.item;
+    let end_us: Option<i64> = found.and_then(|item| item.get("end_us")?.as_n().ok()?.parse().ok());
+    Ok(Timestamp::from_unix_ms(end_us.unwrap_or_default() / 1000).since(app.clock.now()))
+}
+
 fn interval_us(per_second: u32) -> i64 {
     1_000_000 / i64::from(per_second.max(1))
 }

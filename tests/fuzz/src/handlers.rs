@@ -56,7 +56,7 @@ impl World {
             tokens::create(&app, &token).await.expect("a token");
         });
         let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
-        Self { runtime, router: api::router(app.clone()), deliverer: Deliverer { app: app.clone(), endpoints }, app }
+        Self { runtime, router: api::router(app.clone()), deliverer: Deliverer::new(app.clone(), endpoints), app }
     }
 }
 

@@ -170,6 +170,11 @@ impl EmbeddedAws {
     }
 }
 
+/// The ARN of the queue at `queue_url`.
+pub fn queue_arn_of(queue_url: &str) -> String {
+    sqs::queue_arn(queue_url.rsplit('/').next().unwrap_or_default())
+}
+
 impl Services {
     async fn answer(&self, request: &HttpRequest, body: Bytes) -> Result<Reply, Fault> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();

@@ -150,7 +150,7 @@ impl Deployment {
         let look_up = |_: &str| Ok(vec![([1, 1, 1, 1], 0).into()]);
         let receive = move |request| receive(request, scenario.fails_one_in).boxed();
         let endpoints = EndpointClient::in_process(policy, look_up, Arc::new(receive));
-        let deliverer = Deliverer { app: app.clone(), endpoints };
+        let deliverer = Deliverer::new(app.clone(), endpoints);
         Ok(Self { scenario, router: api::router(app.clone()), app, unmetered, meter, deliverer, token })
     }
 
@@ -216,7 +216,7 @@ impl Deployment {
             let messages = call.send().await?.messages.unwrap_or_default();
             let entries = messages.iter().enumerate().map(|(index, message)| entry(index, message));
             let entries = entries.collect::<anyhow::Result<Vec<_>>>()?;
-            let handled = handle(pollers::sqs_event(messages));
+            let handled = handle(pollers::sqs_event(messages, url));
             let response = self.meter.invoke(name, posts, handled).await;
             anyhow::ensure!(response.batch_item_failures.is_empty(), "{name} failed");
             self.app.sqs.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await?;
