@@ -200,6 +200,7 @@ async fn a_day_without_an_endpoint_is_recovered_oldest_first_and_once() {
         first: EventId::first_at(morning),
         last: EventId::first_at(until),
         after: None,
+        hops: 0,
     };
     queue::send_job(&world.app, &account, &Job::Recover(job)).await.expect("the queue");
     world.work().await;

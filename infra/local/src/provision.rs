@@ -25,8 +25,8 @@ pub const EVENTS: &str = "events";
 
 /// Six times the time that a function may take, as AWS asks.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(180);
-/// Receipts before a message goes to the dead-letter queue.
-const MAX_RECEIVE_COUNT: u32 = 10;
+/// Receipts before a message goes to the dead-letter queue: with growing waits more than half an hour.
+const MAX_RECEIVE_COUNT: u32 = 30;
 
 /// The settings under which the functions find what [`provision`] makes.
 pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy: EndpointPolicy) -> Config {

@@ -1,0 +1,118 @@
+//! AWS refuses calls for a while: what that costs a delivery, and what it does not.
+
+use std::time::Duration;
+
+use hookline::delivery::{DeliveryStatus, Turn, Wakeup};
+use hookline::{queue, store};
+
+use crate::world::{Fate, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_record_is_refused_for_ten_seconds_is_not_made_again() {
+    let trouble = |call: &crate::world::Call| {
+        let is_record = call.operation == "PutItem"
+            && call.table() == "deliveries"
+            && call.body["Item"]["attempts"]["M"].as_object().is_some_and(|attempts| !attempts.is_empty());
+        if is_record && call.at < 10 * SECOND { Fate::Throttled } else { Fate::Done }
+    };
+    let world = World::new(trouble, |_| Some(200)).await;
+    let webhook = world.register("receiver").await;
+    world.start(2, 1);
+    let event = world.publish().await;
+    tokio::time::sleep(400 * SECOND).await;
+    assert_eq!(world.posts_to("receiver").len(), 1, "one attempt is one request");
+    let delivery = world.delivery(event, webhook.id).await.expect("a delivery");
+    assert_eq!((delivery.status, delivery.made), (DeliveryStatus::Delivered, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_passes_costs_seconds() {
+    let trouble = |call: &crate::world::Call| {
+        if call.operation == "BatchGetItem" && call.at < 5 * SECOND { Fate::Throttled } else { Fate::Done }
+    };
+    let world = World::new(trouble, |_| Some(200)).await;
+    world.register("receiver").await;
+    world.start(2, 1);
+    world.publish().await;
+    let at = world.wait_for("receiver", 1, 600 * SECOND).await;
+    assert!(at < 15 * SECOND, "the delivery arrived after {at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_an_hour_of_trouble_ends_nothing() {
+    let trouble = |call: &crate::world::Call| {
+        let troubled = matches!(call.operation.as_str(), "BatchGetItem" | "Query");
+        if troubled && (SECOND..1801 * SECOND).contains(&call.at) { Fate::Throttled } else { Fate::Done }
+    };
+    let world = World::new(trouble, |_| Some(200)).await;
+    world.register("receiver").await;
+    world.publish().await;
+    tokio::time::sleep(SECOND).await;
+    world.start(2, 1);
+    let at = world.wait_for("receiver", 1, 3600 * SECOND).await;
+    assert!(at < 1801 * SECOND + queue::REDELIVERY_WAIT_MAX + 10 * SECOND, "the delivery arrived after {at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partly_answered_batch_is_asked_for_again_after_growing_waits() {
+    let trouble = |call: &crate::world::Call| {
+        if call.operation == "BatchGetItem" && call.at < SECOND { Fate::AllUnprocessed } else { Fate::Done }
+    };
+    let world = World::new(trouble, |_| Some(200)).await;
+    world.register("receiver").await;
+    world.start(2, 1);
+    world.publish().await;
+    let at = world.wait_for("receiver", 1, 600 * SECOND).await;
+    assert!(at < 4 * SECOND, "the delivery arrived after {at:?}");
+    let calls = world.calls.lock().expect("unpoisoned").clone();
+    let reads: Vec<_> = calls.iter().filter(|call| call.operation == "BatchGetItem").map(|call| call.at).collect();
+    let waits: Vec<_> = reads.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(reads.len() <= 8, "{} reads within a second", reads.len());
+    assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(25)), "{waits:?}");
+    assert!(waits.last() > waits.first(), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_read_once_for_all_of_its_webhooks() {
+    let world = World::new(|_| Fate::Done, |_| Some(200)).await;
+    for _ in 0..30 {
+        world.register("receiver").await;
+    }
+    world.start(1, 1);
+    world.publish().await;
+    world.wait_for("receiver", 30, 60 * SECOND).await;
+    let calls = world.calls.lock().expect("unpoisoned").clone();
+    let of_event = calls.iter().filter(|call| call.body["RequestItems"].get("events").is_some()).count();
+    assert_eq!(of_event, 1, "the event was read with the first batch of its tasks alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_retry_by_hand_of_a_held_delivery_leaves_it_to_be_recovered() {
+    let world = World::new(|_| Fate::Done, |_| Some(500)).await;
+    let webhook = world.register("receiver").await;
+    let disable = |webhook: &mut hookline::webhook::Webhook| -> Result<(), store::StoreError> {
+        webhook.disable(hookline::webhook::DisabledReason::Manual, world.app.clock.now());
+        Ok(())
+    };
+    store::webhooks::change(&world.app, &world.account, webhook.id, disable).await.expect("a change");
+    tokio::time::sleep(60 * SECOND).await;
+    let event = world.publish().await;
+    tokio::time::sleep(60 * SECOND).await;
+    let enable = |webhook: &mut hookline::webhook::Webhook| -> Result<(), store::StoreError> {
+        webhook.enable(world.app.clock.now());
+        Ok(())
+    };
+    let enabled = store::webhooks::change(&world.app, &world.account, webhook.id, enable).await.expect("a change");
+    let enabled = enabled.expect("the webhook");
+    let turn = Turn::Manual { nonce: "by hand".to_owned() };
+    let task = Wakeup { turn, ..Wakeup::first(&enabled, event) };
+    queue::send_wakeups(&world.app, &[task], Duration::ZERO).await.expect("the queue");
+    world.start(2, 1);
+    world.wait_for("receiver", 1, 60 * SECOND).await;
+    tokio::time::sleep(SECOND).await;
+    let delivery = world.delivery(event, webhook.id).await.expect("a delivery");
+    assert_eq!((delivery.status, delivery.made), (DeliveryStatus::Held, 1));
+    assert!(delivery.is_recoverable(enabled.generation, world.app.clock.now()), "a recovery sends it");
+}
