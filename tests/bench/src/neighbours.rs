@@ -17,24 +17,32 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
     let mut table = Table::new("neighbours", "arrivals at a healthy endpoint, 50 events a second");
     let count = PER_SECOND as usize * if quick { 10 } else { 30 };
     table.row("alone", healthy(local, count, None).await?);
-    table.row("beside one that hangs", healthy(local, count, Some(Behaviour::Hang)).await?);
-    table.row("beside one that fails", healthy(local, count, Some(Behaviour::Answer(500))).await?);
+    table.row("beside one that hangs", healthy(local, count, Some((1, Behaviour::Hang))).await?);
+    table.row("beside ten that hang", healthy(local, count, Some((10, Behaviour::Hang))).await?);
+    table.row("beside one that fails", healthy(local, count, Some((1, Behaviour::Answer(500)))).await?);
     // svix-server at the same: half of the events had not arrived when the others had.
     table.row("svix-server, alone", vec![figure("p50", "ms", 7.0)]);
     table.row("svix-server, beside one that hangs", vec![figure("p50", "ms", 20_000.0)]);
     Ok(table)
 }
 
-async fn healthy(local: &Executable, count: usize, neighbour: Option<Behaviour>) -> anyhow::Result<Vec<Figure>> {
+/// `neighbours`: how many other webhooks there are, and how their receivers behave.
+async fn healthy(
+    local: &Executable,
+    count: usize,
+    neighbours: Option<(usize, Behaviour)>,
+) -> anyhow::Result<Vec<Figure>> {
     let folder = local.folder()?;
     let stack = Stack::start(local, folder.path(), &[]).await?;
     let (client, receiver) = (Client::of(&stack), Receiver::start(Behaviour::Answer(200)).await?);
     client.register("default", [receiver.url(0)]).await?;
-    let other = match neighbour {
-        Some(behaviour) => Some(Receiver::start(behaviour).await?),
-        None => None,
-    };
-    client.register("default", other.iter().map(|other| other.url(1))).await?;
+    let mut others = Vec::new();
+    if let Some((webhooks, behaviour)) = neighbours {
+        for _ in 0..webhooks {
+            others.push(Receiver::start(behaviour).await?);
+        }
+    }
+    client.register("default", others.iter().map(|other| other.url(1))).await?;
     let publisher = client.clone();
     let sent = client.steady(count, PER_SECOND, move |number| publisher.publish("default", number)).await?;
     let arrivals = receiver.wait_for(count, LIMIT).await?;
