@@ -12,6 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 /// An IAM action, and what it is done to: a resource's name in the template, or the setting that holds it.
@@ -31,15 +32,15 @@ const LOGGED: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
 #[test]
 fn a_role_grants_what_its_function_calls_where_it_calls_it_and_nothing_else() {
-    let faults = faults(&template(), &all_called());
+    let faults = faults(&template());
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
 /// A grant that is taken away, or that is on another table or queue, is seen: for each grant of each role.
 #[test]
 fn a_wrong_grant_is_seen() {
-    let (template, called) = (template(), all_called());
-    let known = faults(&template, &called);
+    let template = template();
+    let known = faults(&template);
     let mut mutants = 0;
     for (_, _, role) in FUNCTIONS {
         for path in statement_paths(&template, role) {
@@ -47,7 +48,7 @@ fn a_wrong_grant_is_seen() {
             for mutated in mutations(&template, statement) {
                 let mut mutant = template.clone();
                 *mutant.pointer_mut(&path).expect("a statement") = mutated.clone();
-                assert_ne!(faults(&mutant, &called), known, "{role}: not seen: {mutated}");
+                assert_ne!(faults(&mutant), known, "{role}: not seen: {mutated}");
                 mutants += 1;
             }
         }
@@ -66,7 +67,7 @@ fn deliver_may_read_one_delivery() {
         }
     }
     let missing = ("deliver lacks", "dynamodb:GetItem".to_owned(), "DeliveriesTable".to_owned());
-    let faults = faults(&template, &all_called());
+    let faults = faults(&template);
     assert!(faults.contains(&missing), "{faults:#?}");
 }
 
@@ -82,19 +83,16 @@ fn no_role_is_granted_any_resource_where_aws_allows_a_name() {
 }
 
 /// What each function's code calls, and the settings that it calls it on.
-fn all_called() -> BTreeMap<&'static str, BTreeSet<Grant>> {
+static CALLED: LazyLock<BTreeMap<&'static str, BTreeSet<Grant>>> = LazyLock::new(|| {
     let all: BTreeMap<_, _> = FUNCTIONS.map(|(function, ..)| (function, called(function))).into();
     for (function, called) in &all {
         assert!(called.len() > 1, "{function} seems to call nothing: {called:?}");
     }
     all
-}
+});
 
 /// What roles lack, and what they grant for nothing.
-fn faults(
-    template: &Value,
-    called: &BTreeMap<&'static str, BTreeSet<Grant>>,
-) -> BTreeSet<(&'static str, String, String)> {
+fn faults(template: &Value) -> BTreeSet<(&'static str, String, String)> {
     let mut faults = BTreeSet::new();
     for (name, function, role) in FUNCTIONS {
         let (lacks, for_nothing) = match name {
@@ -103,7 +101,7 @@ fn faults(
             "deliver" => ("deliver lacks", "deliver has for nothing"),
             _ => ("retry lacks", "retry has for nothing"),
         };
-        let calls = called[name].iter().map(|(action, setting)| (action.clone(), held_by(template, setting)));
+        let calls = CALLED[name].iter().map(|(action, setting)| (action.clone(), held_by(template, setting)));
         let needed: BTreeSet<Grant> = calls.chain(done_by_lambda(template, function)).collect();
         let granted: Vec<Grant> = always_granted(template, role).collect();
         let fault = |what, grant: &Grant| (what, grant.0.clone(), grant.1.clone());
@@ -388,9 +386,10 @@ impl Code {
     /// The functions that a piece of a file may call, with the arguments: rather one too many than one too few.
     fn callees_of(&self, piece: &str, file: &Path) -> Vec<(usize, String)> {
         let (used, renamed) = &self.imports[file];
-        let call = Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern");
+        static CALL: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern"));
         let mut found = Vec::new();
-        for call in call.captures_iter(piece) {
+        for call in CALL.captures_iter(piece) {
             let arguments = enclosed(&piece[call.get(0).expect("the whole").end() - 1..]);
             let (before, name) = (call.get(1).map_or("", |before| before.as_str()), &call[2]);
             let module = before.strip_suffix("::").map(|module| renamed.get(module).map_or(module, String::as_str));

@@ -65,7 +65,8 @@ fn due(delivery: &Delivery) -> (Timestamp, Why) {
     if let Some(claim) = &delivery.claim {
         return (claim.until, Why::LeaseOver);
     }
-    let ended = delivery.attempts.values().map(|attempt| attempt.started_at.plus(Duration::from_millis(attempt.duration_ms)));
+    let ended =
+        delivery.attempts.values().map(|attempt| attempt.started_at.plus(Duration::from_millis(attempt.duration_ms)));
     (ended.max().unwrap_or_else(|| delivery.delivery.event.made_at()), Why::NoAttemptDue)
 }
 
@@ -127,11 +128,7 @@ mod tests {
     }
 
     fn claimed(until: Timestamp) -> Delivery {
-        Delivery {
-            next_attempt_at: None,
-            claim: Some(Claim { holder: "gone".to_owned(), until }),
-            ..due_for(0)
-        }
+        Delivery { next_attempt_at: None, claim: Some(Claim { holder: "gone".to_owned(), until }), ..due_for(0) }
     }
 
     #[test]

@@ -32,7 +32,7 @@ use std::{
     io::Write,
     time::Duration,
 };
-use tables::{OldEvent, Page};
+use tables::OldEvent;
 
 /// Webhooks of an account that are held in memory at once.
 const WEBHOOKS_PAGE: usize = 100;
@@ -64,65 +64,81 @@ impl fmt::Display for Summary {
 
 /// Prints a line for each delivery that stands still: account, delivery, why, and for how long.
 pub(crate) async fn find(app: &App, request: &Request, out: &mut impl Write) -> anyhow::Result<Summary> {
-    let mut summary = Summary::default();
-    let mut start = None;
-    loop {
-        let page = tables::pending(app, request.account.as_ref(), start).await?;
-        summary.deliveries += page.looked_at;
-        let Page { items, next, .. } = page;
-        let stalled = of_deliveries(app, &items).await?;
-        hand_over(app, request, &stalled, out, &mut summary).await?;
-        start = next;
-        if start.is_none() {
-            break;
-        }
-    }
-    loop {
-        let page = tables::old_events(app, request.account.as_ref(), start).await?;
-        summary.events += page.looked_at;
-        let mut by_account = BTreeMap::<AccountId, Vec<OldEvent>>::new();
-        for event in page.items {
-            by_account.entry(event.account.clone()).or_default().push(event);
-        }
-        for (account, events) in by_account {
-            let mut after = None;
-            loop {
-                let webhooks = webhooks::page(app, &account, after, WEBHOOKS_PAGE, Order::Oldest).await?;
-                for webhook in webhooks.webhooks.iter().filter(|webhook| webhook.is_enabled()) {
-                    let stalled = never_attempted(app, webhook, &events).await?;
-                    hand_over(app, request, &stalled, out, &mut summary).await?;
-                }
-                after = webhooks.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        start = page.next;
-        if start.is_none() {
-            return Ok(summary);
-        }
-    }
+    let mut search = Search { app, request, out, summary: Summary::default() };
+    search.stored_deliveries().await?;
+    search.events().await?;
+    Ok(search.summary)
 }
 
-/// Enqueues what stands still, where that is asked for, and then prints it.
-async fn hand_over(
-    app: &App,
-    request: &Request,
-    stalled: &[Stalled],
-    out: &mut impl Write,
-    summary: &mut Summary,
-) -> anyhow::Result<()> {
-    if request.enqueue {
-        let tasks: Vec<_> = stalled.iter().map(|stalled| stalled.task.clone()).collect();
-        queue::send_wakeups(app, &tasks, Duration::ZERO).await?;
-        summary.enqueued += stalled.len();
+struct Search<'a, W> {
+    app: &'a App,
+    request: &'a Request,
+    out: &'a mut W,
+    summary: Summary,
+}
+
+impl<W: Write> Search<'_, W> {
+    async fn stored_deliveries(&mut self) -> anyhow::Result<()> {
+        let mut start = None;
+        loop {
+            let page = tables::pending(self.app, self.request.account.as_ref(), start).await?;
+            self.summary.deliveries += page.looked_at;
+            let stalled = of_deliveries(self.app, &page.items).await?;
+            self.hand_over(&stalled).await?;
+            start = page.next;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
     }
-    for Stalled { task, why, overdue } in stalled {
-        writeln!(out, "{}\t{}\t{why}\t{} s", task.account, task.delivery, overdue.as_secs())?;
+
+    async fn events(&mut self) -> anyhow::Result<()> {
+        let mut start = None;
+        loop {
+            let page = tables::old_events(self.app, self.request.account.as_ref(), start).await?;
+            self.summary.events += page.looked_at;
+            let mut by_account = BTreeMap::<AccountId, Vec<OldEvent>>::new();
+            for event in page.items {
+                by_account.entry(event.account.clone()).or_default().push(event);
+            }
+            for (account, events) in by_account {
+                self.events_of(&account, &events).await?;
+            }
+            start = page.next;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
     }
-    summary.stalled += stalled.len();
-    Ok(())
+
+    async fn events_of(&mut self, account: &AccountId, events: &[OldEvent]) -> anyhow::Result<()> {
+        let mut after = None;
+        loop {
+            let page = webhooks::page(self.app, account, after, WEBHOOKS_PAGE, Order::Oldest).await?;
+            for webhook in page.webhooks.iter().filter(|webhook| webhook.is_enabled()) {
+                let stalled = never_attempted(self.app, webhook, events).await?;
+                self.hand_over(&stalled).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Enqueues what stands still, where that is asked for, and then prints it.
+    async fn hand_over(&mut self, stalled: &[Stalled]) -> anyhow::Result<()> {
+        if self.request.enqueue {
+            let tasks: Vec<_> = stalled.iter().map(|stalled| stalled.task.clone()).collect();
+            queue::send_wakeups(self.app, &tasks, Duration::ZERO).await?;
+            self.summary.enqueued += stalled.len();
+        }
+        for Stalled { task, why, overdue } in stalled {
+            writeln!(self.out, "{}\t{}\t{why}\t{} s", task.account, task.delivery, overdue.as_secs())?;
+        }
+        self.summary.stalled += stalled.len();
+        Ok(())
+    }
 }
 
 /// Those of a page of stored deliveries that stand still.

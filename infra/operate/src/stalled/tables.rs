@@ -46,7 +46,8 @@ pub(super) async fn pending(
     account: Option<&AccountId>,
     start: Option<Item>,
 ) -> anyhow::Result<Page<Delivery>> {
-    let call = app.dynamodb.scan().table_name(&app.config.deliveries_table).expression_attribute_names("#status", "status");
+    let call =
+        app.dynamodb.scan().table_name(&app.config.deliveries_table).expression_attribute_names("#status", "status");
     let call = call.expression_attribute_values(":pending", text(DeliveryStatus::Pending.as_str()));
     let page = scan(call, "#status = :pending", account, start).await?;
     let items = page.items.into_iter().map(serde_dynamo::from_item).collect::<Result<_, _>>();
@@ -104,7 +105,8 @@ async fn scan(
             .expression_attribute_values(":account", text(format!("{account}#"))),
         None => call.filter_expression(filter),
     };
-    let found = call.limit(PAGE).set_exclusive_start_key(start).send().await.map_err(|error| anyhow!(causes(&error)))?;
+    let found =
+        call.limit(PAGE).set_exclusive_start_key(start).send().await.map_err(|error| anyhow!(causes(&error)))?;
     let looked_at = usize::try_from(found.scanned_count).unwrap_or_default();
     Ok(Page { items: found.items.unwrap_or_default(), looked_at, next: found.last_evaluated_key })
 }
