@@ -15,9 +15,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 /// How long one worker may hold a delivery: the attempt (5 s) and its record, with room for clocks that differ.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// How long a pending delivery may be overdue before it counts as standing still. Longer than any wait of a task that is alive:
-/// a schedule that fires a minute late and is tried twice more (4 min), half an hour of trouble with growing waits.
-pub const STANDS_STILL_AFTER: Duration = Duration::from_secs(45 * 60);
+/// How long a pending delivery may be overdue before it counts as standing still. A task that is alive comes sooner: a schedule
+/// fires a minute late and is tried again within four, and a message that is given back waits for at most three.
+pub const STANDS_STILL_AFTER: Duration = Duration::from_secs(30 * 60);
 
 /// Attempts of one delivery that are kept; recoveries and manual retries push the oldest out.
 pub const ATTEMPTS_KEPT: usize = 20;

@@ -1,46 +1,74 @@
-//! Each function's role grants the actions that the function's code calls, and no other.
+//! Each function's role grants the actions that the function's code calls, on the tables and queues that it calls them on, and
+//! nothing else.
 //!
-//! The code's actions are read off its source: from every function of a crate below `functions/`, along the calls into
-//! `shared/`, to the calls of the SDK's clients.
+//! What the code calls is read off its source: from every function of a crate below `functions/`, along the calls into
+//! `shared/`, to the calls of the SDK's clients. A call names its table or queue by a setting (`config.deliveries_table`), in
+//! place or in a caller, and the template says what that setting holds.
 
 use crate::template::{items, resources, template, text};
 use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
+/// An IAM action, and what it is done to: a resource's name in the template, or the setting that holds it.
+type Grant = (String, String);
+
+/// A crate below `functions/`, its function and its role in the template.
+const FUNCTIONS: [(&str, &str, &str); 4] = [
+    ("api", "ApiFunction", "ApiRole"),
+    ("publish", "PublishFunction", "PublishRole"),
+    ("deliver", "DeliverFunction", "DeliverRole"),
+    ("retry", "RetryFunction", "RetryRole"),
+];
 /// What Lambda does in the role of a function that a queue feeds.
 const FED_BY_A_QUEUE: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 /// What Lambda does in any function's role.
 const LOGGED: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
 #[test]
-fn a_role_grants_what_its_function_calls_and_nothing_else() {
+fn a_role_grants_what_its_function_calls_where_it_calls_it_and_nothing_else() {
+    let faults = faults(&template());
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// A grant that is taken away, or that is on another table or queue, is seen: for each grant of each role.
+#[test]
+fn a_wrong_grant_is_seen() {
     let template = template();
-    for (function, role, is_fed_by_a_queue) in [
-        ("api", "ApiRole", false),
-        ("publish", "PublishRole", true),
-        ("deliver", "DeliverRole", true),
-        ("retry", "RetryRole", false),
-    ] {
-        let mut needed: BTreeSet<String> = called(function);
-        assert!(needed.len() > 1, "{function} seems to call nothing: {needed:?}");
-        needed.extend(LOGGED.map(str::to_owned));
-        if is_fed_by_a_queue {
-            needed.extend(FED_BY_A_QUEUE.map(str::to_owned));
+    let known = faults(&template);
+    let mut mutants = 0;
+    for (_, _, role) in FUNCTIONS {
+        for path in statement_paths(&template, role) {
+            let statement = template.pointer(&path).expect("a statement");
+            for mutated in mutations(&template, statement) {
+                let mut mutant = template.clone();
+                *mutant.pointer_mut(&path).expect("a statement") = mutated.clone();
+                assert_ne!(faults(&mutant), known, "{role}: not seen: {mutated}");
+                mutants += 1;
+            }
         }
-        if needed.contains("scheduler:CreateSchedule") {
-            // The schedule is handed the role that it invokes in.
-            needed.insert("iam:PassRole".to_owned());
-        }
-        let granted: BTreeSet<_> = always_granted(&template, role).collect();
-        let missing: Vec<_> = needed.difference(&granted).collect();
-        let unused: Vec<_> = granted.difference(&needed).collect();
-        assert!(missing.is_empty() && unused.is_empty(), "{role} lacks {missing:?} and grants {unused:?} for nothing");
     }
+    assert!(mutants > 100, "only {mutants} mutants");
+}
+
+/// Without this grant, rate-limited webhooks received nothing: their deliveries are read before a slot is reserved.
+#[test]
+fn deliver_may_read_one_delivery() {
+    let mut template = template();
+    for path in statement_paths(&template, "DeliverRole") {
+        let statement = template.pointer_mut(&path).expect("a statement");
+        if statement["Resource"] == json!([{"Fn::GetAtt": "DeliveriesTable.Arn"}]) {
+            statement["Action"].as_array_mut().expect("actions").retain(|action| action != "dynamodb:GetItem");
+        }
+    }
+    let missing = ("deliver lacks", "dynamodb:GetItem".to_owned(), "DeliveriesTable".to_owned());
+    let faults = faults(&template);
+    assert!(faults.contains(&missing), "{faults:#?}");
 }
 
 #[test]
@@ -54,12 +82,86 @@ fn no_role_is_granted_any_resource_where_aws_allows_a_name() {
     }
 }
 
-/// The actions that a role grants without a condition on the stack's parameters: those for X-Ray and for a key of the
-/// operator's own are no calls of the code.
-fn always_granted<'a>(template: &'a Value, role: &str) -> impl Iterator<Item = String> + 'a {
+/// What each function's code calls, and the settings that it calls it on.
+static CALLED: LazyLock<BTreeMap<&'static str, BTreeSet<Grant>>> = LazyLock::new(|| {
+    let all: BTreeMap<_, _> = FUNCTIONS.map(|(function, ..)| (function, called(function))).into();
+    for (function, called) in &all {
+        assert!(called.len() > 1, "{function} seems to call nothing: {called:?}");
+    }
+    all
+});
+
+/// What roles lack, and what they grant for nothing.
+fn faults(template: &Value) -> BTreeSet<(&'static str, String, String)> {
+    let mut faults = BTreeSet::new();
+    for (name, function, role) in FUNCTIONS {
+        let (lacks, for_nothing) = match name {
+            "api" => ("api lacks", "api has for nothing"),
+            "publish" => ("publish lacks", "publish has for nothing"),
+            "deliver" => ("deliver lacks", "deliver has for nothing"),
+            _ => ("retry lacks", "retry has for nothing"),
+        };
+        let calls = CALLED[name].iter().map(|(action, setting)| (action.clone(), held_by(template, setting)));
+        let needed: BTreeSet<Grant> = calls.chain(done_by_lambda(template, function)).collect();
+        let granted: Vec<Grant> = always_granted(template, role).collect();
+        let fault = |what, grant: &Grant| (what, grant.0.clone(), grant.1.clone());
+        let missing = needed.iter().filter(|grant| !granted.contains(grant));
+        faults.extend(missing.map(|grant| fault(lacks, grant)));
+        // A grant that is there twice is there for nothing once.
+        let times = |grant: &Grant| granted.iter().filter(|other| *other == grant).count();
+        let unused = granted.iter().filter(|grant| !needed.contains(*grant) || times(grant) > 1);
+        faults.extend(unused.map(|grant| fault(for_nothing, grant)));
+    }
+    faults
+}
+
+/// What Lambda does in a function's role: take from the queues that feed it, write its log, and give up what it was invoked with.
+fn done_by_lambda<'a>(template: &'a Value, function: &'a str) -> impl Iterator<Item = Grant> + 'a {
+    let mappings = resources(template, "AWS::Lambda::EventSourceMapping")
+        .filter(move |(_, mapping)| mapping["FunctionName"]["Ref"] == function);
+    let taken = mappings.flat_map(|(_, mapping)| on(&FED_BY_A_QUEUE, &mapping["EventSourceArn"]));
+    let properties = &template["Resources"][function]["Properties"];
+    let logged = on(&LOGGED, &properties["LoggingConfig"]["LogGroup"]);
+    let given_up = properties.get("DeadLetterQueue").map(|queue| on(&["sqs:SendMessage"], &queue["TargetArn"]));
+    taken.chain(logged).chain(given_up.into_iter().flatten())
+}
+
+fn on(actions: &[&str], resource: &Value) -> Vec<Grant> {
+    actions.iter().map(|action| ((*action).to_owned(), named(resource))).collect()
+}
+
+/// The resource whose name or ARN a setting holds.
+fn held_by(template: &Value, setting: &str) -> String {
+    let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
+    named(&variables[setting.to_uppercase()])
+}
+
+/// The resource of the template that a value names: by `Ref`, by `GetAtt`, or within a text.
+fn named(value: &Value) -> String {
+    if let Some(name) = value["Ref"].as_str() {
+        return name.to_owned();
+    }
+    if let Some(attribute) = value["Fn::GetAtt"].as_str() {
+        return attribute.split('.').next().unwrap_or_default().to_owned();
+    }
+    let within = Regex::new(r"\$\{(\w+)\}").expect("a pattern");
+    let text = value["Fn::Sub"].as_str().unwrap_or_else(|| panic!("{value} names no resource"));
+    within.captures(text).unwrap_or_else(|| panic!("{text} names no resource"))[1].to_owned()
+}
+
+/// What a role grants without a condition on the stack's parameters: the actions for X-Ray and for a key of the operator's own
+/// are no calls of the code.
+fn always_granted<'a>(template: &'a Value, role: &str) -> impl Iterator<Item = Grant> + 'a {
     let statements = statements(&template["Resources"][role]["Properties"]).into_iter();
-    let always = statements.filter(|statement| !matches!(text(&statement["Sid"]), "Key" | "Traces"));
-    always.flat_map(|statement| items(&statement["Action"]).iter().map(|action| text(action).to_owned()))
+    let always = statements.filter(|statement| !is_conditional(statement));
+    always.flat_map(|statement| {
+        let actions: Vec<_> = items(&statement["Action"]).iter().map(text).collect();
+        items(&statement["Resource"]).iter().flat_map(move |resource| on(&actions, resource))
+    })
+}
+
+fn is_conditional(statement: &Value) -> bool {
+    matches!(text(&statement["Sid"]), "Key" | "Traces")
 }
 
 /// A role's statements, those under a condition included.
@@ -69,23 +171,77 @@ fn statements(role: &Value) -> Vec<&Value> {
     statements.map(|statement| statement.get("Fn::If").map_or(statement, |choice| &choice[1])).collect()
 }
 
-/// The IAM actions of the SDK calls that a function's code comes to.
-fn called(function: &str) -> BTreeSet<String> {
+/// Where in the template the statements of a role are that no parameter is a condition of.
+fn statement_paths(template: &Value, role: &str) -> Vec<String> {
+    let role_path = format!("/Resources/{role}/Properties/Policies");
+    let policies = items(template.pointer(&role_path).expect("policies")).iter().enumerate();
+    let paths = policies.flat_map(|(policy, value)| {
+        let statements = items(&value["PolicyDocument"]["Statement"]).iter().enumerate();
+        let always = statements.filter(|(_, statement)| statement.get("Fn::If").is_none());
+        let role_path = &role_path;
+        always.map(move |(at, _)| format!("{role_path}/{policy}/PolicyDocument/Statement/{at}"))
+    });
+    paths.collect()
+}
+
+/// A statement with one of its actions taken away, with one of its resources taken away, and with one replaced by another table
+/// or queue.
+fn mutations(template: &Value, statement: &Value) -> Vec<Value> {
+    let mut mutations = Vec::new();
+    for list in ["Action", "Resource"] {
+        for at in 0..items(&statement[list]).len() {
+            let mut mutant = statement.clone();
+            mutant[list].as_array_mut().expect("a list").remove(at);
+            mutations.push(mutant);
+        }
+    }
+    let present = items(&statement["Resource"]);
+    for kind in ["AWS::DynamoDB::Table", "AWS::SQS::Queue"] {
+        let all: Vec<_> = resources(template, kind).map(|(id, _)| json!({"Fn::GetAtt": format!("{id}.Arn")})).collect();
+        for (at, _) in present.iter().enumerate().filter(|(_, resource)| all.contains(resource)) {
+            for other in all.iter().filter(|other| !present.contains(other)) {
+                let mut mutant = statement.clone();
+                mutant["Resource"][at] = other.clone();
+                mutations.push(mutant);
+            }
+        }
+    }
+    mutations
+}
+
+/// The IAM actions of the SDK calls that a function's code comes to, each with the setting that it names its resource by.
+fn called(function: &str) -> BTreeSet<Grant> {
     let code = Code::read(function);
     let mut reached: BTreeSet<usize> = (0..code.functions.len()).filter(|at| code.functions[*at].is_own).collect();
     let mut ahead: Vec<_> = reached.iter().copied().collect();
+    // Who calls a function, and the arguments of each call.
+    let mut callers: BTreeMap<usize, Vec<(usize, String)>> = BTreeMap::new();
     while let Some(at) = ahead.pop() {
-        for callee in code.callees(at) {
+        for (callee, arguments) in code.callees(at) {
+            callers.entry(callee).or_default().push((at, arguments));
             if reached.insert(callee) {
                 ahead.push(callee);
             }
         }
     }
     let client_call = Regex::new(r"\.(dynamodb|sqs|scheduler)\s*\.\s*([a-z_]+)\(").expect("a pattern");
-    let bodies = reached.iter().map(|at| &code.functions[*at].body);
-    bodies
-        .flat_map(|body| client_call.captures_iter(body).map(|call| action(&call[1], &call[2])).collect::<Vec<_>>())
-        .collect()
+    let mut called = BTreeSet::new();
+    for at in reached {
+        let body = &code.functions[at].body;
+        for call in client_call.captures_iter(body) {
+            let (service, operation) = (&call[1], &call[2]);
+            let rest = &body[call.get(0).expect("the whole").start()..];
+            let settings = code.settings_of(service, rest, at, &callers);
+            let name = &code.functions[at].name;
+            assert!(!settings.is_empty(), "{function}: what does {operation} in {name} call?");
+            called.extend(settings.into_iter().map(|setting| (action(service, operation), setting)));
+            if operation == "create_schedule" {
+                // The schedule is handed the role that it invokes in.
+                called.insert(("iam:PassRole".to_owned(), "scheduler_role_arn".to_owned()));
+            }
+        }
+    }
+    called
 }
 
 /// `dynamodb:GetItem` of `get_item`.
@@ -95,6 +251,17 @@ fn action(service: &str, operation: &str) -> String {
     // IAM knows a batch of messages by what is done to each.
     let operation = if service == "sqs" { operation.trim_end_matches("Batch") } else { &operation };
     format!("{service}:{operation}")
+}
+
+/// The settings in some code that name a resource of a service.
+fn settings_in(service: &str, code: &str) -> BTreeSet<String> {
+    let setting = match service {
+        "dynamodb" => r"\bconfig\s*\.\s*(\w+_table)\b",
+        "sqs" => r"\bconfig\s*\.\s*(\w+_queue_url)\b",
+        _ => r"\bconfig\s*\.\s*(schedule_group)\b",
+    };
+    let setting = Regex::new(setting).expect("a pattern");
+    setting.captures_iter(code).map(|found| found[1].to_owned()).collect()
 }
 
 struct Function {
@@ -154,48 +321,103 @@ impl Code {
             let Some(open) = rest.find(['{', ';']).filter(|at| rest[*at..].starts_with('{')) else { continue };
             let is_method =
                 Regex::new(r"^fn \w+(<[^(]*>)?\(\s*(&?\s*mut |&)?\s*self\b").expect("a pattern").is_match(rest);
-            let body = braced(&rest[open..]).to_owned();
+            let body = enclosed(&rest[open..]).to_owned();
             let (name, file) = (found[1].to_owned(), path.to_owned());
             self.functions.push(Function { module: module.clone(), name, is_method, is_own, body, file });
         }
     }
 
-    /// The functions that a function's body may call: rather one too many than one too few.
-    fn callees(&self, at: usize) -> Vec<usize> {
+    /// The settings that name what a call of an SDK's client is for. `rest` is the code from the call on, in the function `at`.
+    ///
+    /// In order: what stands in the call itself, and in the functions that it calls there; the value of the variable that stands
+    /// there; what its callers hand over, or else name in their own bodies, and so on to theirs.
+    fn settings_of(
+        &self,
+        service: &str,
+        rest: &str,
+        at: usize,
+        callers: &BTreeMap<usize, Vec<(usize, String)>>,
+    ) -> BTreeSet<String> {
+        let statement = rest.split(';').next().unwrap_or_default();
+        let named = Regex::new(r"\.\s*(table_name|queue_url|group_name|set_request_items)\(").expect("a pattern");
+        let argument = named.find(statement).map_or("", |found| enclosed(&statement[found.end() - 1..]));
+        let mut found = self.settings_behind(service, argument, at);
+        let variable = Regex::new(r"^\(\s*&?(\w+)\s*\)$").expect("a pattern");
+        if let Some(variable) = variable.captures(argument).filter(|_| found.is_empty()) {
+            let set = Regex::new(&format!(r"\blet (mut )?{}\b[^;]*;", &variable[1])).expect("a pattern");
+            let values = set.find_iter(&self.functions[at].body);
+            found = values.flat_map(|value| self.settings_behind(service, value.as_str(), at)).collect();
+        }
+        if argument.is_empty() || !found.is_empty() {
+            return found;
+        }
+        let (mut seen, mut ahead) = (BTreeSet::from([at]), vec![at]);
+        while let Some(callee) = ahead.pop() {
+            for (caller, arguments) in callers.get(&callee).into_iter().flatten() {
+                let handed_over = settings_in(service, arguments);
+                let in_body = settings_in(service, &self.functions[*caller].body);
+                if !handed_over.is_empty() {
+                    found.extend(handed_over);
+                } else if !in_body.is_empty() {
+                    found.extend(in_body);
+                } else if seen.insert(*caller) {
+                    ahead.push(*caller);
+                }
+            }
+        }
+        found
+    }
+
+    /// The settings in a piece of the function `at`, and in the functions that it calls.
+    fn settings_behind(&self, service: &str, piece: &str, at: usize) -> BTreeSet<String> {
+        let mut found = settings_in(service, piece);
+        for (callee, _) in self.callees_of(piece, &self.functions[at].file) {
+            found.extend(settings_in(service, &self.functions[callee].body));
+        }
+        found
+    }
+
+    /// The functions that a function's body may call, with the arguments.
+    fn callees(&self, at: usize) -> Vec<(usize, String)> {
         let Function { body, file, .. } = &self.functions[at];
+        self.callees_of(body, file)
+    }
+
+    /// The functions that a piece of a file may call, with the arguments: rather one too many than one too few.
+    fn callees_of(&self, piece: &str, file: &Path) -> Vec<(usize, String)> {
         let (used, renamed) = &self.imports[file];
-        let call = Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern");
+        static CALL: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern"));
         let mut found = Vec::new();
-        for call in call.captures_iter(body) {
+        for call in CALL.captures_iter(piece) {
+            let arguments = enclosed(&piece[call.get(0).expect("the whole").end() - 1..]);
             let (before, name) = (call.get(1).map_or("", |before| before.as_str()), &call[2]);
             let module = before.strip_suffix("::").map(|module| renamed.get(module).map_or(module, String::as_str));
             let imported = || Regex::new(&format!(r"\b{name}\b")).expect("a name").is_match(used);
-            found.extend((0..self.functions.len()).filter(|at| {
+            let callees = (0..self.functions.len()).filter(|at| {
                 let callee = &self.functions[*at];
                 callee.name == name
                     && match module {
                         // A type's own function, or a module's.
-                        Some("Self") => callee.file == *file,
+                        Some("Self") => callee.file == file,
                         Some(module) if module.starts_with(char::is_uppercase) => true,
                         Some(module) => callee.module == module,
                         None if before.starts_with('.') => callee.is_method,
-                        None => callee.file == *file || imported(),
+                        None => callee.file == file || imported(),
                     }
-            }));
+            });
+            found.extend(callees.map(|callee| (callee, arguments.to_owned())));
         }
         found
     }
 }
 
-/// What begins with a brace, up to the one that closes it.
-fn braced(text: &str) -> &str {
+/// What begins with a brace or a parenthesis, up to the one that closes it.
+fn enclosed(text: &str) -> &str {
+    let (open, close) = if text.starts_with('(') { ('(', ')') } else { ('{', '}') };
     let mut depth = 0;
     let end = text.char_indices().find(|(_, character)| {
-        depth += match character {
-            '{' => 1,
-            '}' => -1,
-            _ => 0,
-        };
+        depth += i32::from(*character == open) - i32::from(*character == close);
         depth == 0
     });
     end.map_or(text, |(at, _)| &text[..=at])

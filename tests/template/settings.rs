@@ -15,7 +15,8 @@ fn every_setting_is_given_and_every_one_given_is_read() {
     let asked = RefCell::new(BTreeSet::new());
     let config = Config::read(|name| {
         asked.borrow_mut().insert(name.to_owned());
-        let defaulted = ["RETRY_SCHEDULE", "RETENTION_DAYS", "STRICT_ENDPOINTS", "PUBLISH_RATE_LIMIT"].contains(&name);
+        let numbers = ["RETENTION_DAYS", "PUBLISH_RATE_LIMIT", "MAX_WEBHOOKS"];
+        let defaulted = numbers.contains(&name) || ["RETRY_SCHEDULE", "STRICT_ENDPOINTS"].contains(&name);
         (given.contains(name) && !defaulted).then(|| "x".to_owned())
     });
     config.expect("what is required is given");

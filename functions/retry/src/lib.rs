@@ -1,5 +1,7 @@
-//! Takes the wake-ups that one-time schedules bring. One that still has an attempt to make goes on the `deliveries` queue;
-//! the schedule deletes itself after this function has answered, and is repeated where it failed.
+//! Takes the wake-ups that one-time schedules bring. One that still has an attempt to make goes on the `deliveries` queue.
+//!
+//! EventBridge Scheduler invokes this function asynchronously, and deletes the schedule once Lambda has taken the event. Lambda
+//! tries an invocation that failed again after 1 and 2 minutes, and then puts the event in the function's dead-letter queue.
 
 use hookline::{
     app::App,
@@ -11,7 +13,7 @@ use hookline::{
 use std::time::Duration;
 use tracing::Instrument;
 
-/// A due wake-up could not be dealt with: EventBridge Scheduler tries again.
+/// A due wake-up could not be dealt with: Lambda tries again, and in the end puts it in the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
     /// A table failed.

@@ -177,8 +177,9 @@ def retry_by_a_schedule(api, receiver, names):
 def poison(api, receiver, names):
     step("a message that panics fails alone, ends as a dead letter, and is redriven once its cause is mended")
     queue, dead_letters = names["DeliveriesQueueUrl"], queue_url(names["DeliveriesDeadLettersArn"])
-    # Ten receipts are then a matter of seconds.
-    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    # Thirty receipts would take an hour, since each is followed by a longer wait. Three take seconds.
+    policy = {"deadLetterTargetArn": names["DeliveriesDeadLettersArn"], "maxReceiveCount": 3}
+    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)})
     wakeups = []
     events = [api.publish("poison"), api.publish("beside it")]
     for event in events:

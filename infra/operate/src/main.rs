@@ -6,6 +6,7 @@
 mod history;
 mod redrive;
 mod stack;
+mod stalled;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +49,15 @@ enum Command {
         /// `dlv_…`
         delivery: DeliveryId,
     },
+    /// Prints the deliveries that stand still, a line each: account, delivery, why, and for how long.
+    Stalled {
+        /// Look at this account alone.
+        #[arg(long)]
+        account: Option<AccountId>,
+        /// Put the task of each on the queue again. Where it is there already, that does no harm.
+        #[arg(long)]
+        enqueue: bool,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -58,6 +68,12 @@ async fn main() -> anyhow::Result<()> {
         Command::Token { description } => token::make(&app, description).await,
         Command::Redrive { queue, dry_run } => redrive::redrive(&app, queue, dry_run).await,
         Command::History { account, delivery } => Box::pin(history::print(&app, &account, delivery)).await,
+        Command::Stalled { account, enqueue } => {
+            let request = stalled::Request { account, enqueue };
+            let summary = Box::pin(stalled::find(&app, &request, &mut std::io::stdout())).await?;
+            eprintln!("{summary}");
+            Ok(())
+        }
     }
 }
 
