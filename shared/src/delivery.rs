@@ -108,12 +108,28 @@ pub struct Wakeup {
     pub generation: u32,
     /// Which attempt is asked for.
     pub turn: Turn,
-    /// The moment reserved for it, where the webhook has a rate limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slot: Option<Timestamp>,
+    /// Its slot, where the webhook has a rate limit and it had to wait.
+    #[serde(flatten)]
+    pub slot: Option<RateSlot>,
     /// Whether it goes through the queue for endpoints that have just timed out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slow: bool,
+}
+
+/// What a rate-limited task waits for on the queue. Its fields stand among the task's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RateSlot {
+    /// When it comes back.
+    #[serde(rename = "slot")]
+    pub at: Timestamp,
+    /// How often it was put back on the queue for its webhook's rate limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub requeues: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Wakeup {

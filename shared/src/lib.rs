@@ -5,6 +5,7 @@
 //! | [`id`], [`time`], [`random`] | names, moments, randomness as values | no |
 //! | [`webhook`], [`event_type`], [`event`], [`secret`] | what users make | no |
 //! | [`delivery`], [`schedule`], [`signature`] | what decides how a delivery goes on | no |
+//! | [`rate_limit`] | what decides when a rate-limited task may go on | no |
 //! | [`input`] | bodies from outside, field by field | no |
 //! | [`endpoint`] | the guard and the client of every outgoing request | receivers |
 //! | [`store`] | the tables | DynamoDB |
@@ -31,6 +32,7 @@ mod openapi;
 pub mod publishing;
 pub mod queue;
 pub mod random;
+pub mod rate_limit;
 pub mod schedule;
 pub mod secret;
 pub mod signature;

@@ -209,7 +209,14 @@ mod tests {
     fn wakeup() -> Wakeup {
         let now = Timestamp::EPOCH;
         let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
-        Wakeup { account: "acme".parse().expect("valid"), delivery, generation: 0, turn: Turn::FIRST, slot: None }
+        Wakeup {
+            account: "acme".parse().expect("valid"),
+            delivery,
+            generation: 0,
+            turn: Turn::FIRST,
+            slot: None,
+            slow: false,
+        }
     }
 
     fn attempted(status_code: u16) {

@@ -18,6 +18,7 @@ use aws_sdk_sqs::{
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::{error::Error, time::Duration};
 use time::{OffsetDateTime, macros::format_description};
 
@@ -248,10 +249,16 @@ async fn schedule(app: &App, wakeup: &Wakeup, due: Timestamp) -> Result<(), Queu
 }
 
 /// A name of at most 64 characters for the one schedule of this attempt: the delivery without its prefix (52), the round in
-/// base 36 (at most 9) and the step.
+/// base 36 (at most 9) and the step. A task that waits for a slot may be scheduled once for each: its name ends in 11
+/// characters of a hash of the attempt and the slot.
 pub fn schedule_name(wakeup: &Wakeup) -> String {
     let delivery = wakeup.delivery.to_string();
     let delivery = delivery.trim_start_matches(crate::id::DeliveryId::PREFIX);
+    if let Some(slot) = wakeup.slot {
+        let digest = Sha256::digest(format!("{} {} {}", wakeup.turn, slot.at.unix_ms(), slot.requeues));
+        let hash = digest.iter().take(7).fold(0, |bits: i64, byte| bits << 8 | i64::from(*byte));
+        return format!("{delivery}-{}", base36(hash));
+    }
     match &wakeup.turn {
         Turn::Scheduled { round, step } => format!("{delivery}-{}-{step}", base36(*round)),
         Turn::Manual { nonce } => format!("{delivery}-{nonce}"),
@@ -290,23 +297,27 @@ fn json(message: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::DeliveryId;
+    use crate::{delivery::RateSlot, id::DeliveryId};
+    use std::collections::HashSet;
 
     #[test]
     fn a_schedules_name_is_within_the_schedulers_limit() {
         let last = Timestamp::from_unix_ms(i64::MAX);
         let delivery = DeliveryId { event: EventId::first_at(last), webhook: WebhookId::first_at(last) };
         let turn = Turn::Scheduled { round: 4_000_000_000_000, step: 9 };
-        let name = schedule_name(&Wakeup {
-            account: "acme".parse().expect("valid"),
-            delivery,
-            generation: 0,
-            turn,
-            slot: None,
-            slow: false,
-        });
-        assert!(name.len() <= 64, "{} {name}", name.len());
-        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+        let account: AccountId = "acme".parse().expect("valid");
+        let name = |slot| {
+            let (account, turn) = (account.clone(), turn.clone());
+            let name = schedule_name(&Wakeup { account, delivery, generation: 0, turn, slot, slow: false });
+            assert!(name.len() <= 64, "{} {name}", name.len());
+            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+            name
+        };
+        let slot = |ms, requeues| Some(RateSlot { at: Timestamp::from_unix_ms(ms), requeues });
+        let slots = (0..1000).map(|ms| slot(1_800_000_000_000 + ms, 1)).chain([None, slot(1_800_000_000_000, 2)]);
+        let names: HashSet<_> = slots.map(name).collect();
+        assert_eq!(names.len(), 1002, "one for each slot of an attempt");
+        assert_eq!(name(slot(1, 1)), name(slot(1, 1)), "and no other");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use hookline::id::{AccountId, WebhookId};
-use hookline::store::pace;
+use hookline::store::pace::{self, Slot, Task};
 
 use crate::process::Stack;
 use crate::receiver::Receiver;
@@ -46,19 +46,37 @@ async fn two_hundred_events_at_ten_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_workers_never_share_a_slot() {
+async fn concurrent_workers_never_share_a_permit_or_a_slot() {
     let world = World::new().await;
     let account: AccountId = "acme".parse().expect("a name");
     let webhook = WebhookId::new(world.app.clock.now(), &world.app.random);
-    let workers = (0..8).map(async |_| {
-        let mut slots = Vec::new();
-        for _ in 0..25 {
-            slots.push(pace::reserve(&world.app, &account, webhook, 10).await.expect("a slot").unix_ms());
-        }
-        slots
-    });
-    let mut slots = join_all(workers).await.concat();
-    slots.sort_unstable();
-    assert!(slots.windows(2).all(|pair| pair[1] - pair[0] == 100), "one every tenth of a second: {slots:?}");
-    assert_eq!(slots[0], world.app.clock.now().unix_ms(), "the first is now");
+    let (app, account, start) = (&world.app, &account, world.app.clock.now());
+    let given = |has_slot, times| async move {
+        let workers = (0..8).map(|_| async move {
+            let mut given = Vec::new();
+            for _ in 0..times {
+                let task = Task { account, webhook, rate_limit: PER_SECOND as u32, has_slot };
+                given.push(pace::take_slot(app, task, Duration::ZERO).await.expect("an answer"));
+            }
+            given
+        });
+        let given = join_all(workers).await.concat();
+        let (mut permits, mut slots): (Vec<_>, Vec<_>) =
+            given.into_iter().partition(|slot| matches!(slot, Slot::Permit(_)));
+        [&mut permits, &mut slots].map(|given| {
+            let at = |slot: &Slot| match slot {
+                Slot::Permit(at) | Slot::ComeBack(at) => at.unix_ms() - start.unix_ms(),
+            };
+            let mut times: Vec<_> = given.iter().map(at).collect();
+            times.sort_unstable();
+            times
+        })
+    };
+    // A permit or slot takes 105 ms: ten in a second, each up to 50 ms late.
+    let [permits, slots] = given(false, 25).await;
+    assert_eq!(permits, (0..10).map(|place| place * 105).collect::<Vec<_>>(), "those of the next second");
+    assert_eq!(slots, (10..200).map(|place| place * 105).collect::<Vec<_>>(), "one after the other, behind them");
+    let [permits, late] = given(true, 2).await;
+    assert_eq!(permits, Vec::<i64>::new(), "no more of them");
+    assert_eq!(late, (10..26).map(|place| place * 105).collect::<Vec<_>>(), "ahead of those that wait");
 }

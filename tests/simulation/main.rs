@@ -12,11 +12,13 @@
 //! | `faults.rs` | the kinds of faults, counted |
 //! | `invariants/` | what must hold in the end |
 //! | `mutants.rs` | mistakes that must not go unseen |
+//! | `late_messages.rs` | a rate limit where every message is handled late |
 
 mod aws;
 mod dice;
 mod faults;
 mod invariants;
+mod late_messages;
 mod ledger;
 mod mutants;
 mod plan;

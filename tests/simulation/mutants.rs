@@ -195,9 +195,27 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a rate limit is not waited for",
         file: "functions/deliver/src/pace.rs",
-        old: "if wait > WAIT_MAX {",
-        new: "if MUTANT { return Ok(Paced::Go); }
-        if wait > WAIT_MAX {",
+        old: "let app = &deliverer.app;\n    if let Some(RateSlot",
+        new: "let app = &deliverer.app;
+    if MUTANT { return Ok(Paced::Go); }
+    if let Some(RateSlot",
+    },
+    Mutant {
+        name: "a late task goes to the end of the line",
+        file: "functions/deliver/src/pace.rs",
+        old: "has_slot: wakeup.slot.is_some() };",
+        new: "has_slot: wakeup.slot.is_some_and(|slot| {
+            !MUTANT || app.clock.now().since(slot.at) <= LATE_MAX
+        }) };",
+    },
+    Mutant {
+        name: "a permit is taken without a condition",
+        file: "shared/src/store/pace.rs",
+        old: "let ends_within = format!(\"(attribute_not_exists(#{line}) OR #{line} <= :{line}_last)\");",
+        new: "let ends_within = format!(\"(attribute_not_exists(#{line}) OR #{line} <= :{line}_last)\");
+        let ends_within = if MUTANT && line == SENT {
+            format!(\"({ends_within} OR #{line} > :{line}_last)\")
+        } else { ends_within };",
     },
     Mutant {
         name: "the payload is written anew",

@@ -132,7 +132,7 @@ fn lines() -> Vec<Value> {
         let now = Timestamp::EPOCH;
         let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
         let account = "acme".parse().expect("valid");
-        let wakeup = Wakeup { account, delivery, generation: 0, turn: Turn::FIRST, slot: None };
+        let wakeup = Wakeup { account, delivery, generation: 0, turn: Turn::FIRST, slot: None, slow: false };
         let _entered = log::delivery(&wakeup).entered();
         log::attempt(1);
         let delivery = Delivery::untouched(&wakeup, "user.created".parse().expect("valid"));

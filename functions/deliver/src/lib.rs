@@ -85,6 +85,8 @@ enum DeliverError {
     Publish(#[from] PublishError),
     #[error("the delivery is being changed too often")]
     Contended,
+    #[error("the webhook's rate limit put the task back too often")]
+    Requeues,
 }
 
 /// Handles a batch: the failures it answers are the messages that SQS keeps.

@@ -47,7 +47,7 @@ fn next_wakeup(delivery: &Delivery) -> Option<Wakeup> {
     delivery.next_attempt_at?;
     let turn = Turn::Scheduled { round: delivery.round, step: delivery.step + 1 };
     let (account, generation) = (delivery.account.clone(), delivery.generation);
-    Some(Wakeup { account, delivery: delivery.delivery, generation, turn, slot: None })
+    Some(Wakeup { account, delivery: delivery.delivery, generation, turn, slot: None, slow: false })
 }
 
 /// The one-time schedule that brings `wakeup`, where it waits in one and not on the queue.
