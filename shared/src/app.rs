@@ -15,6 +15,10 @@ use std::{
     time::Duration,
 };
 
+/// Time for the first call of a function that starts. Lambda allows all of a start 10 s and bills them; without the call
+/// the first request connects by itself.
+const WARM_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Clients, settings, clock and randomness. Cloned freely: clones share connections.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -56,9 +60,11 @@ impl App {
     }
 
     /// Opens the connection to DynamoDB. A failure is no reason not to start: the first request will try again.
-    async fn warm(&self) {
-        if let Err(error) = crate::store::webhooks::touch(self).await {
-            tracing::warn!(%error, "the first call to DynamoDB failed");
+    pub(crate) async fn warm(&self) {
+        match tokio::time::timeout(WARM_TIMEOUT, crate::store::webhooks::touch(self)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the first call to DynamoDB failed"),
+            Err(_) => tracing::warn!("the first call to DynamoDB was not answered in time"),
         }
     }
 }

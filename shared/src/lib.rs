@@ -12,11 +12,11 @@
 //! | [`queue`] | wake-ups and jobs | SQS, EventBridge Scheduler |
 //! | [`publishing`] | from an event to its wake-ups | through the two above |
 //! | [`disabling`] | telling of a webhook that was disabled | through the same |
-//! | [`app`], [`config`], `aws` | what every handler works with | starting up |
+//! | [`app`], [`config`], [`aws`] | what every handler works with | starting up |
 //! | [`log`], [`metrics`] | what is told of it all | standard error |
 
 pub mod app;
-mod aws;
+pub mod aws;
 pub mod config;
 pub mod delivery;
 pub mod disabling;

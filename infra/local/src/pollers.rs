@@ -4,7 +4,7 @@
 use crate::embedded::{self, DueSchedule, EmbeddedAws};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
-use hookline::{app::App, delivery::Wakeup};
+use hookline::{app::App, aws, delivery::Wakeup};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// Messages of one invocation.
 const BATCH: i32 = 10;
 /// The longest poll that SQS takes.
+const LONG_POLL: Duration = Duration::from_secs(LONG_POLL_S as u64);
 const LONG_POLL_S: i32 = 20;
 /// Wait before a queue is asked again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -62,7 +63,9 @@ where
 async fn receive(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> anyhow::Result<Vec<Message>> {
     let call = sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH).wait_time_seconds(LONG_POLL_S);
     let call = call.message_system_attribute_names(MessageSystemAttributeName::All);
-    Ok(call.send().await?.messages.unwrap_or_default())
+    // This one call waits on purpose.
+    let patience = aws_sdk_sqs::Config::builder().timeout_config(aws::long_poll_timeouts(LONG_POLL));
+    Ok(call.customize().config_override(patience).send().await?.messages.unwrap_or_default())
 }
 
 /// Invokes the handler with a batch, and deletes the messages that it does not report as failed.

@@ -4,14 +4,23 @@ use anyhow::{Context, anyhow};
 use aws_config::BehaviorVersion;
 use hookline::{
     app::{App, causes},
+    aws,
     config::Config,
     random::Random,
     time::Clock,
 };
+use std::time::Duration;
+
+/// Time for one attempt of a call: an operator may be far from the region, and credentials may have to be asked for first.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for a call with all of its attempts.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An app with the settings that the stack's functions have.
 pub(crate) async fn find(stack: &str) -> anyhow::Result<App> {
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let timeouts = aws::timeouts().into_builder().operation_attempt_timeout(ATTEMPT_TIMEOUT);
+    let timeouts = timeouts.operation_timeout(OPERATION_TIMEOUT).build();
+    let aws = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await;
     // As template.yaml names it.
     let function = format!("{stack}-api");
     let call = aws_sdk_lambda::Client::new(&aws).get_function_configuration().function_name(&function);

@@ -31,7 +31,7 @@ use aws_smithy_runtime_api::client::{
 use bytes::Bytes;
 use engine::{Engine, State};
 use folder::Folder;
-use hookline::time::Clock;
+use hookline::{aws, time::Clock};
 use http_body_util::BodyExt;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use wire::{Fault, Reply};
@@ -81,6 +81,7 @@ impl EmbeddedAws {
             .identity_cache(IdentityCache::no_cache())
             // There is no stream that could stall, and a long poll must not be taken for one.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(aws::timeouts())
             .http_client(self.clone())
             .build()
     }

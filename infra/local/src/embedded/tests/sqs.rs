@@ -11,7 +11,10 @@ use aws_sdk_sqs::{
         MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
     },
 };
-use hookline::time::{Clock, Timestamp};
+use hookline::{
+    aws,
+    time::{Clock, Timestamp},
+};
 use std::{
     path::Path,
     sync::{
@@ -60,7 +63,9 @@ impl Fixture {
         let receive = self.client.receive_message().queue_url(self.aws.queue_url(queue)).max_number_of_messages(10);
         let receive = receive.message_system_attribute_names(MessageSystemAttributeName::All);
         let receive = receive.wait_time_seconds(wait_seconds);
-        receive.send().await.expect("received").messages.unwrap_or_default()
+        let wait = Duration::from_secs(wait_seconds.unsigned_abs().into());
+        let patience = aws_sdk_sqs::Config::builder().timeout_config(aws::long_poll_timeouts(wait));
+        receive.customize().config_override(patience).send().await.expect("received").messages.unwrap_or_default()
     }
 
     async fn receive(&self) -> Vec<Message> {
