@@ -155,3 +155,43 @@ impl Ask {
 fn take(line_us: i64, base_us: i64, last_us: i64) -> Change {
     if line_us > base_us { Change::Append { after_us: base_us, last_us } } else { Change::Begin(base_us) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_US: i64 = 1_800_000_000_000_000;
+    const SECOND_US: i64 = 1_000_000;
+
+    fn ask(has_slot: bool) -> Ask {
+        Ask { now_us: NOW_US, lead_us: 0, interval_us: interval_us(10), has_slot }
+    }
+
+    #[test]
+    fn no_second_holds_one_request_more_even_if_the_first_is_late() {
+        let late_us = LATE_MAX.as_micros() as i64;
+        for rate_limit in 1..=1000 {
+            assert!(interval_us(rate_limit) * i64::from(rate_limit) >= SECOND_US + late_us, "{rate_limit}");
+        }
+    }
+
+    #[test]
+    fn a_task_with_a_slot_never_stands_at_the_end_of_the_line() {
+        for sent_us in [0, NOW_US, NOW_US + SECOND_US, NOW_US + 60 * SECOND_US] {
+            let lines = Lines { waiting_us: NOW_US + 900 * SECOND_US, sent_us, late_us: 0 };
+            let step = ask(true).decide(lines);
+            assert_eq!(step.waiting, Change::Keep);
+            assert_eq!(step.grant == Grant::Permit, sent_us <= NOW_US + SECOND_US, "{step:?}");
+            assert!(step.late == Change::Keep || step.late == Change::Begin(sent_us), "it comes back when one is free");
+        }
+    }
+
+    #[test]
+    fn a_new_task_stands_behind_those_that_wait_and_those_that_were_late() {
+        let lines = Lines { waiting_us: NOW_US, sent_us: NOW_US, late_us: NOW_US + 20 * SECOND_US };
+        let step = ask(false).decide(lines);
+        assert_eq!((step.grant, step.waiting), (Grant::Slot, Change::Begin(lines.late_us)));
+        assert_eq!(ask(false).decide(Lines::default()), ask(false).decide(Lines { waiting_us: 1, ..Lines::default() }));
+        assert_eq!(ask(false).decide(Lines::default()).grant, Grant::Permit, "nobody waits");
+    }
+}

@@ -24,6 +24,8 @@ STACK = OPERATE[OPERATE.index("--stack") + 1]
 ACCOUNT = f"acme-{os.urandom(4).hex()}"
 # Generous, since it is only reached by a failure.
 DEADLINE_S = 90
+# Receipts after which the poison is a dead letter: a matter of seconds.
+POISON_RECEIPTS = 3
 
 aws = {name: boto3.client(name) for name in
        ["cloudformation", "dynamodb", "events", "iam", "lambda", "logs", "scheduler", "sqs"]}
@@ -177,9 +179,9 @@ def retry_by_a_schedule(api, receiver, names):
 def poison(api, receiver, names):
     step("a message that panics fails alone, ends as a dead letter, and is redriven once its cause is mended")
     queue, dead_letters = names["DeliveriesQueueUrl"], queue_url(names["DeliveriesDeadLettersArn"])
-    # Thirty receipts would take an hour, since each is followed by a longer wait. Three take seconds.
-    policy = {"deadLetterTargetArn": names["DeliveriesDeadLettersArn"], "maxReceiveCount": 3}
-    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)})
+    # As many receipts as the template asks for would take an hour, since each is followed by a longer wait.
+    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    usual = receipts(queue, POISON_RECEIPTS)
     wakeups = []
     events = [api.publish("poison"), api.publish("beside it")]
     for event in events:
@@ -196,6 +198,7 @@ def poison(api, receiver, names):
     wait_for("the healthy message's attempt", lambda: receiver.of(events[1])[1:])
     wait_for("a dead letter", lambda: count(dead_letters) == 1)
     assert len(receiver.of(events[0])) == 1, "the poison was sent"
+    receipts(queue, usual)
     assert operate("redrive", "deliveries", "--dry-run") == wakeups[0]
 
     broken = stored(names, events[0])
@@ -206,6 +209,33 @@ def poison(api, receiver, names):
     assert count(dead_letters) == 0
     attempts = wait_for("its record", lambda: api.delivery(events[0])["attempts"][1:])
     assert attempts[0]["status_code"] == 200, attempts
+
+
+def receipts(queue, count):
+    """Lets a message of the queue be received so many times before it is a dead letter; gives how many it was."""
+    found = aws["sqs"].get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(found["Attributes"]["RedrivePolicy"])
+    changed = json.dumps({**policy, "maxReceiveCount": count})
+    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": changed})
+    return int(policy["maxReceiveCount"])
+
+
+def stalled(api, receiver, names):
+    step("a delivery that has lost its task is found, and goes on")
+    assert operate("stalled") == ""
+    event = api.publish("stalled")
+    delivery = api.delivered(event)
+    # As it stands after a first attempt that failed, with the message for the second one lost.
+    item = stored(names, event)
+    due = {"N": str(int((time.time() - 3600) * 1000))}
+    lost = {**item, "status": {"S": "pending"}, "next_attempt_at": due, "version": bumped(item)}
+    aws["dynamodb"].put_item(TableName=names["DeliveriesTableName"], Item=lost)
+    found = operate("stalled", "--account", ACCOUNT, "--enqueue").split("\t")
+    assert found[:3] == [ACCOUNT, delivery["id"], "attempt overdue"], found
+    attempts = wait_for("the second attempt", lambda: receiver.of(event)[1:])
+    assert attempts[0]["headers"]["X-Webhook-Attempt"] == "2", attempts[0]["headers"]
+    api.delivered(event)
+    assert operate("stalled") == ""
 
 
 def stored(names, event):
@@ -241,6 +271,7 @@ def main():
     producers_events(receiver, names)
     retry_by_a_schedule(api, receiver, names)
     poison(api, receiver, names)
+    stalled(api, receiver, names)
     print(token, file=open("token", "w"))
     print(names["ApiUrl"], file=open("url", "w"))
 
