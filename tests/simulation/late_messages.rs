@@ -105,7 +105,7 @@ impl Line {
             ..Webhook::new(account.clone(), id, url, events, Secret::generate(&app.random), app.clock.now())
         };
         webhooks::create(&app, &webhook).await.expect("a webhook");
-        let deliverer = Deliverer { app: app.clone(), endpoints };
+        let deliverer = Deliverer::new(app.clone(), endpoints);
         let line = Arc::new(Self { app, deliverer, account, start, arrived_ms, failed: Arc::default() });
         tokio::spawn(Arc::clone(&line).poll(lag));
         line
@@ -141,7 +141,7 @@ impl Line {
                 let line = Arc::clone(&self);
                 tokio::spawn(async move {
                     sleep(lag).await;
-                    let answer = deliver::handle(&line.deliverer, sqs_event(batch.clone())).await;
+                    let answer = deliver::handle(&line.deliverer, sqs_event(batch.clone(), &line.app.config.deliveries_queue_url)).await;
                     if !answer.batch_item_failures.is_empty() {
                         line.failed.store(true, Ordering::Relaxed);
                     }
