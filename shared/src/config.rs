@@ -37,7 +37,7 @@ pub struct Config {
     pub publish_rate_limit: Option<NonZeroU32>,
     /// `MAX_WEBHOOKS` (10,000): webhooks that one account may have.
     pub webhooks_max: usize,
-    /// `STRICT_ENDPOINTS` (1): where deliveries may go.
+    /// `STRICT_ENDPOINTS` (1): where deliveries may go; never to `AWS_LAMBDA_RUNTIME_API`.
     pub endpoint_policy: EndpointPolicy,
 }
 
@@ -85,11 +85,18 @@ impl Config {
             webhooks_max,
             endpoint_policy: match text("STRICT_ENDPOINTS").as_deref() {
                 None | Some("1" | "true") => EndpointPolicy::Strict,
-                Some("0" | "false") => EndpointPolicy::AllowLoopback,
+                Some("0" | "false") => loopback_allowed(text("AWS_LAMBDA_RUNTIME_API"))?,
                 Some(_) => return Err(ConfigError::new("STRICT_ENDPOINTS", "must be 0 or 1")),
             },
         })
     }
+}
+
+/// Loopback receivers, less Lambda's runtime API: `runtime_api` is where Lambda has it (`HOST:PORT`), if this is Lambda.
+fn loopback_allowed(runtime_api: Option<String>) -> Result<EndpointPolicy, ConfigError> {
+    let Some(address) = runtime_api else { return Ok(EndpointPolicy::AllowLoopback) };
+    let port = address.rsplit_once(':').map_or("80", |(_, port)| port).parse();
+    port.map(EndpointPolicy::AllowLoopbackExcept).map_err(|fault| ConfigError::new("AWS_LAMBDA_RUNTIME_API", fault))
 }
 
 /// A whole number from 1 on; nothing, and 0, are no limit.
@@ -117,6 +124,7 @@ mod tests {
 
     fn default_of(name: &str) -> Option<&'static str> {
         let optional = [
+            "AWS_LAMBDA_RUNTIME_API",
             "MAX_WEBHOOKS",
             "PUBLISH_RATE_LIMIT",
             "RETENTION_DAYS",
@@ -131,6 +139,21 @@ mod tests {
     fn a_deployment_is_strict_unless_it_says_otherwise() {
         assert_eq!(read_with("", "").expect("valid").endpoint_policy, EndpointPolicy::Strict);
         assert_eq!(read_with("STRICT_ENDPOINTS", "0").expect("valid").endpoint_policy, EndpointPolicy::AllowLoopback);
+    }
+
+    #[test]
+    fn loopback_in_lambda_leaves_out_the_runtime_api() {
+        let policy = |address: &str| {
+            let lax = |asked: &str| match asked {
+                "STRICT_ENDPOINTS" => Some("0".to_owned()),
+                "AWS_LAMBDA_RUNTIME_API" => Some(address.to_owned()),
+                _ => default_of(asked).map(str::to_owned),
+            };
+            Config::read(lax).map(|config| config.endpoint_policy).map_err(|fault| fault.to_string())
+        };
+        assert_eq!(policy("127.0.0.1:9001"), Ok(EndpointPolicy::AllowLoopbackExcept(9001)));
+        assert_eq!(policy("127.0.0.1"), Ok(EndpointPolicy::AllowLoopbackExcept(80)));
+        assert!(policy("127.0.0.1:x").is_err_and(|fault| fault.starts_with("AWS_LAMBDA_RUNTIME_API")));
     }
 
     #[test]

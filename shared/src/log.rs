@@ -6,7 +6,11 @@
 
 use crate::{delivery::Wakeup, metrics, time::Clock};
 use serde_json::json;
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use tracing::{
     Event, Level, Metadata, Span, Subscriber,
     field::{Field, Visit},
@@ -162,6 +166,30 @@ impl Visit for Visitor<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.write(field, json!(format!("{value:?}")));
+    }
+}
+
+/// Lets a line through at most every [`SELDOM`]: what is hit a thousand times a second is said once.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<Option<Instant>>);
+
+/// Time between two lines of one [`Seldom`].
+const SELDOM: Duration = Duration::from_secs(10);
+
+impl Seldom {
+    /// One that lets the first line through.
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Whether the line is to be written now.
+    pub fn now(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| last.elapsed() >= SELDOM);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
     }
 }
 

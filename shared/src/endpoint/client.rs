@@ -2,18 +2,20 @@
 //! saying what happened.
 
 use super::{
+    admission::{Admission, Bounds, Permit},
     error::{BuildError, PostError},
     excerpt::Excerpt,
     resolver::JudgingResolver,
     retry_after::RetryAfter,
     roots::tls_believing,
-    transport::Transport,
+    transport::{Clients, Transport},
     url::{EndpointPolicy, EndpointUrl},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use reqwest::Request;
 use std::{path::Path, time::Duration};
+use tokio::time::Instant;
 
 /// The most bytes of a body that are read; then the connection is dropped.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -23,8 +25,9 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// not written to. The pool compares the time when it hands a connection out, so one that sat through a freeze is not used.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Connections kept for one receiver: as many as a burst to it uses at once.
-const POOL_MAX_IDLE_PER_HOST: usize = 64;
+/// How long a request waits for its admission before whoever wants to make it is told to come back: what is in the way
+/// is over within a few hundred milliseconds, or hangs. With the times in `aws/mod.rs` it fits into a function's 30 s.
+const ADMISSION_WAIT: Duration = Duration::from_secs(2);
 
 /// Bounds a connection attempt that outlives the request that began it (the pool goes on with it for the next one).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,7 +57,18 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct EndpointClient {
     policy: EndpointPolicy,
+    admission: Admission,
     transport: Transport,
+    /// For requests to the port of Lambda's runtime API, where the policy has one: only public addresses.
+    public_only: Option<Transport>,
+}
+
+/// The right to make one request, with the place that it has among all that are under way.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    client: &'a EndpointClient,
+    url: &'a EndpointUrl,
+    permit: Permit,
 }
 
 /// What is known of an answer so far: it survives a timeout.
@@ -72,8 +86,30 @@ impl EndpointClient {
     /// # Errors
     /// TLS cannot be set up, for want of root certificates for example.
     pub fn new(policy: EndpointPolicy) -> Result<Self, BuildError> {
+        Self::bounded(policy, Bounds::default())
+    }
+
+    /// The same with other bounds on what is open at once.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn bounded(policy: EndpointPolicy, bounds: Bounds) -> Result<Self, BuildError> {
         let roots = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty());
-        Self::with(policy, JudgingResolver::system(policy), roots.as_ref().map(Path::new))
+        let client =
+            Self::with(policy, JudgingResolver::system(policy, bounds.look_ups), roots.as_ref().map(Path::new))?;
+        Ok(Self { admission: Admission::new(bounds), ..client })
+    }
+
+    /// A client that looks names up by `look_up`, which may block.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[cfg(feature = "simulation")]
+    pub fn looking_up(
+        policy: EndpointPolicy,
+        look_up: impl Fn(&str) -> std::io::Result<Vec<std::net::SocketAddr>> + Send + Sync + 'static,
+    ) -> Result<Self, BuildError> {
+        Self::with(policy, JudgingResolver::blocking(policy, Bounds::default().look_ups, look_up), None)
     }
 
     /// A client that asks `resolver` for addresses, and believes the root certificates in the file `roots`.
@@ -82,13 +118,27 @@ impl EndpointClient {
         resolver: JudgingResolver,
         roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
-        let builder = Self::builder(policy, resolver);
-        let builder = match roots {
-            Some(file) => builder.tls_backend_preconfigured(tls_believing(file)?),
-            // Elsewhere than on Lambda it is a folder, or a service of the system.
-            None => builder.tls_version_min(reqwest::tls::Version::TLS_1_2),
+        let tls = roots.map(tls_believing).transpose()?;
+        let network = |addresses| {
+            let (resolver, tls) = (resolver.judging_by(addresses), tls.clone());
+            let clients = Clients::new(move |idle_per_host_max| {
+                let builder = Self::builder(policy, resolver.clone()).pool_max_idle_per_host(idle_per_host_max);
+                let builder = match &tls {
+                    Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+                    // Elsewhere than on Lambda it is a folder, or a service of the system.
+                    None => builder.tls_version_min(reqwest::tls::Version::TLS_1_2),
+                };
+                Ok(builder.build()?)
+            });
+            clients.map(Transport::Network)
         };
-        Ok(Self { policy, transport: Transport::Network(builder.build()?) })
+        let (elsewhere, has_forbidden_port) = match policy {
+            EndpointPolicy::AllowLoopbackExcept(_) => (EndpointPolicy::AllowLoopback, true),
+            EndpointPolicy::Strict | EndpointPolicy::AllowLoopback => (policy, false),
+        };
+        let public_only = has_forbidden_port.then(|| network(EndpointPolicy::Strict)).transpose()?;
+        let admission = Admission::new(Bounds::default());
+        Ok(Self { policy, admission, transport: network(elsewhere)?, public_only })
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one place where an outgoing client is made, behind the guard")]
@@ -108,7 +158,6 @@ impl EndpointClient {
             .no_proxy() // a proxy from the environment would dial in our place, unjudged
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .pool_max_idle_per_host(POOL_MAX_IDLE_PER_HOST)
             .http1_max_headers(HTTP1_MAX_HEADERS)
             .http2_max_header_list_size(HTTP2_MAX_HEADER_LIST_BYTES)
             .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
@@ -124,36 +173,57 @@ impl EndpointClient {
         receive: super::Receive,
     ) -> Self {
         let resolver = JudgingResolver::scripted(policy, look_up);
-        Self { policy, transport: Transport::InProcess { resolver, receive } }
+        let admission = Admission::new(Bounds::default());
+        Self { policy, admission, transport: Transport::InProcess { resolver, receive }, public_only: None }
     }
 
-    /// One POST, within `timeout` all told: DNS, connect, TLS, headers and body.
+    /// Asks for one POST to `url` to be admitted: there are bounds on requests under way to one host and port, and in all.
+    /// To be asked before a lease is taken, since waiting would use it up; waits up to 2 s. `None` says that the work is to
+    /// be given back and to come again later.
+    pub async fn admit<'a>(&'a self, url: &'a EndpointUrl) -> Option<Admitted<'a>> {
+        let permit = tokio::time::timeout(ADMISSION_WAIT, self.admission.admit(url.target())).await.ok()?;
+        Some(Admitted { client: self, url, permit })
+    }
+
+    /// One POST, admitted and made within `timeout` all told.
+    pub async fn post(&self, url: &EndpointUrl, headers: HeaderMap, body: Bytes, timeout: Duration) -> Answer {
+        let started = Instant::now();
+        match tokio::time::timeout(timeout, self.admission.admit(url.target())).await {
+            Ok(permit) => {
+                let left = timeout.saturating_sub(started.elapsed());
+                Admitted { client: self, url, permit }.post(headers, body, left).await
+            }
+            Err(_) => Answer { error: Some(PostError::Timeout), ..Answer::default() },
+        }
+    }
+}
+
+impl Admitted<'_> {
+    /// The POST, within `timeout` all told: DNS, connect, TLS, headers and body.
     ///
     /// The caller sets the headers; added are only `host`, `content-length` and `accept: */*`. No content coding is asked
     /// for and none is undone: a compressed body is bytes like any other, so it cannot expand.
-    pub async fn post(&self, url: &EndpointUrl, headers: HeaderMap, body: Bytes, timeout: Duration) -> Answer {
+    pub async fn post(self, headers: HeaderMap, body: Bytes, timeout: Duration) -> Answer {
         let mut progress = Progress::default();
-        let outcome = tokio::time::timeout(timeout, self.exchange(url, headers, body, &mut progress)).await;
+        let outcome = tokio::time::timeout(timeout, self.exchange(headers, body, &mut progress)).await;
         let Progress { status, retry_after, excerpt } = progress;
         let error = outcome.unwrap_or(Err(PostError::Timeout)).err();
         Answer { status, error, body_excerpt: excerpt.into_text(), retry_after }
     }
 
-    async fn exchange(
-        &self,
-        url: &EndpointUrl,
-        headers: HeaderMap,
-        body: Bytes,
-        progress: &mut Progress,
-    ) -> Result<(), PostError> {
+    async fn exchange(&self, headers: HeaderMap, body: Bytes, progress: &mut Progress) -> Result<(), PostError> {
+        let Self { client, url, permit } = self;
+        let addresses = client.policy.at_port(url.port());
         // The connector asks no resolver for a literal address, so it is judged here.
-        if url.literal_address().is_some_and(|ip| !self.policy.allows(ip)) {
+        if url.literal_address().is_some_and(|ip| !addresses.allows(ip)) {
             return Err(PostError::ForbiddenAddress);
         }
         let mut request = Request::new(Method::POST, url.as_url().clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
-        let mut response = self.transport.send(request).await?;
+        let public_only = client.public_only.as_ref().filter(|_| addresses == EndpointPolicy::Strict);
+        let transport = public_only.unwrap_or(&client.transport);
+        let mut response = transport.send(request, permit.keeps).await?;
         progress.status = Some(response.status().as_u16());
         progress.retry_after = RetryAfter::from_headers(response.headers());
 

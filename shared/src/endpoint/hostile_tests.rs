@@ -440,3 +440,52 @@ async fn failures_of_the_handshake_are_tls() {
         assert_eq!(answer, failed(PostError::Tls));
     }
 }
+
+/// Inside Lambda its runtime API listens on loopback, which is not for webhooks even where loopback is.
+#[tokio::test]
+async fn the_runtime_api_is_out_of_reach_where_loopback_is_allowed() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let (runtime_api, receiver) = (Receiver::answering(answer).await, Receiver::answering(answer).await);
+    let (forbidden, port) = (runtime_api.address.port(), receiver.address.port());
+    let policy = EndpointPolicy::AllowLoopbackExcept(forbidden);
+    let client = scripted(policy, |name| {
+        let ip = if name == "public.example" { [10, 0, 0, 1] } else { [127, 0, 0, 1] };
+        Ok(vec![SocketAddr::from((ip, 0))])
+    });
+    let literal = ["127.0.0.1", "127.1", "0x7f.1", "0177.1", "2130706433", "127.8.9.10", "[::1]", "[::ffff:127.0.0.1]"];
+    for host in literal.into_iter().chain(["localhost", "LOCALHOST.", "a.localhost"]) {
+        for scheme in ["http", "https"] {
+            assert!(policy.judge_url(&format!("{scheme}://{host}:{forbidden}/2018-06-01/runtime")).is_err(), "{host}");
+        }
+    }
+    for host in literal.into_iter().chain(["localhost", "LOCALHOST.", "rebind.example"]) {
+        let answer = post_within(&client, &format!("http://{host}:{forbidden}/2018-06-01/runtime"), AMPLE).await;
+        assert_eq!(answer, failed(PostError::ForbiddenAddress), "{host}");
+    }
+    assert_eq!(runtime_api.connections(), 0);
+    for host in ["127.0.0.1", "127.1", "localhost", "rebind.example"] {
+        let to = format!("http://{host}:{port}/");
+        assert!(policy.judge_url(&to).is_ok(), "{host}");
+        assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200), "{host}");
+    }
+    // The port that a URL does not name counts as well, and what is public there stays so.
+    let default = EndpointPolicy::AllowLoopbackExcept(80);
+    assert!(default.judge_url("http://127.0.0.1/").is_err() && default.judge_url("http://example.com/").is_ok());
+    assert!(default.judge_url("http://127.0.0.1:81/").is_ok() && default.judge_url("http://10.0.0.1:81/").is_err());
+}
+
+/// Requests that nobody has room for are told so, before anything has been promised.
+#[tokio::test(start_paused = true)]
+async fn a_target_with_all_its_requests_under_way_admits_no_more() {
+    let client = client(AllowLoopback);
+    let (busy, other) = (url("http://127.0.0.1:1/a"), url("http://127.0.0.1:2/"));
+    let mut admitted = Vec::new();
+    while let Some(permit) = client.admit(&busy).await {
+        admitted.push(permit);
+    }
+    assert_eq!(admitted.len(), 128, "a quarter of all");
+    assert!(client.admit(&url("http://127.0.0.1:1/b")).await.is_none(), "another webhook on the same target");
+    assert!(client.admit(&other).await.is_some());
+    admitted.pop();
+    assert!(client.admit(&busy).await.is_some());
+}

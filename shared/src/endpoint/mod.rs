@@ -12,6 +12,8 @@
 //! | `address.rs` | which IP addresses are public |
 //! | `url.rs` | the policy on URLs |
 //! | `resolver.rs` | DNS answers, judged |
+//! | `lookups.rs` | name look-ups, on threads of their own |
+//! | `admission.rs` | how many requests are under way, in all and to one target |
 //! | `client.rs` | the request, bounded in time and bytes |
 //! | `error.rs` | what can go wrong, as stable codes |
 //! | `excerpt.rs` | what is kept of a receiver's answer |
@@ -23,9 +25,11 @@
 //! the body, and decides what an [`Answer`] means.
 
 mod address;
+mod admission;
 mod client;
 mod error;
 mod excerpt;
+mod lookups;
 mod resolver;
 mod retry_after;
 mod roots;
@@ -35,7 +39,8 @@ mod url;
 #[cfg(feature = "simulation")]
 pub use self::transport::Receive;
 pub use self::{
-    client::{Answer, EndpointClient},
+    admission::Bounds,
+    client::{Admitted, Answer, EndpointClient},
     error::{BuildError, PostError},
     retry_after::RetryAfter,
     url::{EndpointPolicy, EndpointUrl, UnreadableUrl},

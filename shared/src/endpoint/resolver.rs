@@ -4,9 +4,12 @@
 //! One forbidden address refuses the whole answer: a name that has public and private addresses at once is an attack or
 //! a mistake, and dialling "the good ones" would leave the choice to chance.
 
-use super::url::EndpointPolicy;
+use super::{lookups::Lookups, url::EndpointPolicy};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::{fmt, io, net::SocketAddr};
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+};
 
 /// The name has an address that the policy forbids. Found again in the chain of sources of the client's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +26,8 @@ pub(super) struct JudgingResolver {
 /// Where the answers come from.
 #[derive(Clone)]
 enum Lookup {
-    /// The system's resolver.
-    System,
+    /// Look-ups that block, by the system's resolver.
+    Threads(Lookups),
     /// Answers that a test or a simulation has made up.
     #[cfg(any(test, feature = "simulation"))]
     Scripted(Script),
@@ -34,9 +37,24 @@ enum Lookup {
 type Script = std::sync::Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 impl JudgingResolver {
-    /// Judges the answers of the system's resolver.
-    pub(super) fn system(policy: EndpointPolicy) -> Self {
-        Self { policy, lookup: Lookup::System }
+    /// Judges the answers of the system's resolver, which is asked for at most `look_ups_max` names at once.
+    pub(super) fn system(policy: EndpointPolicy, look_ups_max: usize) -> Self {
+        // Port 0 stands for "none": the connector puts in the URL's own.
+        Self::blocking(policy, look_ups_max, |name| Ok((name, 0).to_socket_addrs()?.collect()))
+    }
+
+    /// Judges the answers of `look_up`, which may block.
+    pub(super) fn blocking(
+        policy: EndpointPolicy,
+        look_ups_max: usize,
+        look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { policy, lookup: Lookup::Threads(Lookups::new(look_ups_max, look_up)) }
+    }
+
+    /// The same answers, judged by another policy.
+    pub(super) fn judging_by(&self, policy: EndpointPolicy) -> Self {
+        Self { policy, ..self.clone() }
     }
 
     /// Judges the answers of `script`.
@@ -52,8 +70,7 @@ impl JudgingResolver {
 impl Lookup {
     async fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         match self {
-            // Port 0 stands for "none": the connector puts in the URL's own.
-            Self::System => Ok(tokio::net::lookup_host((name, 0)).await?.collect()),
+            Self::Threads(lookups) => lookups.addresses(name).await,
             #[cfg(any(test, feature = "simulation"))]
             Self::Scripted(script) => script(name),
         }
@@ -63,7 +80,7 @@ impl Lookup {
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System => f.write_str("System"),
+            Self::Threads(_) => f.write_str("Threads"),
             #[cfg(any(test, feature = "simulation"))]
             Self::Scripted(_) => f.write_str("Scripted"),
         }

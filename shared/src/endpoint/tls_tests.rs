@@ -156,7 +156,7 @@ async fn a_good_certificate_does_not_open_a_private_address() {
 async fn a_file_without_a_certificate_is_told_of_at_once() {
     let empty = NamedTempFile::new().expect("a file");
     for file in [empty.path(), Path::new("/nowhere/at-all.pem")] {
-        let error = EndpointClient::with(AllowLoopback, JudgingResolver::system(AllowLoopback), Some(file));
+        let error = EndpointClient::with(AllowLoopback, JudgingResolver::system(AllowLoopback, 1), Some(file));
         let told = error.expect_err("no roots").to_string();
         assert!(told.contains("SSL_CERT_FILE") && told.contains(&*file.to_string_lossy()), "{told}");
     }

@@ -19,6 +19,9 @@ pub enum EndpointPolicy {
     Strict,
     /// `http` and loopback addresses too, nothing else that is private: a developer's machine.
     AllowLoopback,
+    /// The same inside Lambda, where the runtime API listens on this port of a loopback address: whoever reaches it can take
+    /// the function's events and answer for it.
+    AllowLoopbackExcept(u16),
 }
 
 impl EndpointPolicy {
@@ -43,7 +46,16 @@ impl EndpointPolicy {
         if faults.is_empty() { Ok(EndpointUrl { text: text.to_owned(), url }) } else { Err(faults) }
     }
 
-    /// Whether a connection to this address is allowed.
+    /// The policy on addresses for requests to `port`: [`Strict`](Self::Strict) at the runtime API's.
+    pub(super) fn at_port(self, port: Option<u16>) -> Self {
+        match self {
+            Self::AllowLoopbackExcept(forbidden) if port == Some(forbidden) => Self::Strict,
+            Self::AllowLoopbackExcept(_) => Self::AllowLoopback,
+            Self::Strict | Self::AllowLoopback => self,
+        }
+    }
+
+    /// Whether a connection to this address is allowed, whatever the port.
     pub fn allows(self, ip: IpAddr) -> bool {
         self.refusal(ip).is_none()
     }
@@ -52,7 +64,7 @@ impl EndpointPolicy {
     pub(super) fn refusal(self, ip: IpAddr) -> Option<&'static str> {
         match self {
             Self::AllowLoopback if ip.is_loopback() => None,
-            Self::Strict | Self::AllowLoopback => address::refusal(ip),
+            Self::Strict | Self::AllowLoopback | Self::AllowLoopbackExcept(_) => address::refusal(ip),
         }
     }
 
@@ -62,8 +74,8 @@ impl EndpointPolicy {
         match self {
             _ if url.scheme() == "https" => {}
             Self::Strict => faults.push("must use https".to_owned()),
-            Self::AllowLoopback if is_http => {}
-            Self::AllowLoopback => faults.push("must use https or http".to_owned()),
+            _ if is_http => {}
+            Self::AllowLoopback | Self::AllowLoopbackExcept(_) => faults.push("must use https or http".to_owned()),
         }
         if !url.username().is_empty() || url.password().is_some() {
             faults.push("must not carry a user name or a password".to_owned());
@@ -74,11 +86,12 @@ impl EndpointPolicy {
         if url.port() == Some(0) {
             faults.push("must not use port 0".to_owned());
         }
+        let on_host = self.at_port(url.port_or_known_default());
         match url.host() {
             None => faults.push("must name a host".to_owned()),
-            Some(Host::Domain(name)) => faults.extend(self.name_fault(name)),
-            Some(Host::Ipv4(ip)) => faults.extend(self.address_fault(IpAddr::V4(ip))),
-            Some(Host::Ipv6(ip)) => faults.extend(self.address_fault(IpAddr::V6(ip))),
+            Some(Host::Domain(name)) => faults.extend(on_host.name_fault(name)),
+            Some(Host::Ipv4(ip)) => faults.extend(on_host.address_fault(IpAddr::V4(ip))),
+            Some(Host::Ipv6(ip)) => faults.extend(on_host.address_fault(IpAddr::V6(ip))),
         }
         faults
     }
@@ -176,6 +189,16 @@ impl EndpointUrl {
     /// The URL as it is dialled.
     pub fn as_url(&self) -> &Url {
         &self.url
+    }
+
+    /// The port that is dialled.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.url.port_or_known_default()
+    }
+
+    /// Host and port: what requests are counted by.
+    pub(super) fn target(&self) -> String {
+        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port().unwrap_or_default())
     }
 
     /// The address, where the host is one: such a host is dialled without a look-up.
