@@ -141,7 +141,11 @@ impl Line {
                 let line = Arc::clone(&self);
                 tokio::spawn(async move {
                     sleep(lag).await;
-                    let answer = deliver::handle(&line.deliverer, sqs_event(batch.clone(), &line.app.config.deliveries_queue_url)).await;
+                    let answer = deliver::handle(
+                        &line.deliverer,
+                        sqs_event(batch.clone(), &line.app.config.deliveries_queue_url),
+                    )
+                    .await;
                     if !answer.batch_item_failures.is_empty() {
                         line.failed.store(true, Ordering::Relaxed);
                     }

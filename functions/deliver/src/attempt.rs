@@ -4,7 +4,7 @@ use crate::Deliverer;
 use hookline::{
     VERSION,
     delivery::{Attempt, Delivery},
-    endpoint::{Answer, RetryAfter},
+    endpoint::{Admitted, Answer, RetryAfter},
     event::Event,
     signature,
     time::Timestamp,
@@ -29,6 +29,7 @@ pub(crate) struct Attempted {
 /// another worker could then make the same attempt.
 pub(crate) async fn attempt(
     deliverer: &Deliverer,
+    admitted: Admitted<'_>,
     event: &Event,
     webhook: &Webhook,
     delivery: &Delivery,
@@ -41,7 +42,7 @@ pub(crate) async fn attempt(
         return None;
     }
     let headers = headers(event, webhook, number, started_at);
-    let answer = deliverer.endpoints.post(&webhook.url, headers, event.payload.clone(), TIMEOUT).await;
+    let answer = admitted.post(headers, event.payload.clone(), TIMEOUT).await;
     let ended_at = deliverer.app.clock.now();
     let duration = ended_at.since(started_at);
     let retry_after = retry_after(&answer, ended_at);

@@ -42,6 +42,9 @@ const RECORD_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long before the end of its lease a worker gives up recording: clocks differ.
 const RECORD_BEFORE_END: Duration = Duration::from_secs(1);
 
+/// The wait, about, before a task comes again whose host has too many requests under way.
+const BUSY_HOST_WAIT: Duration = Duration::from_secs(5);
+
 /// What the handler works with.
 #[derive(Clone, Debug)]
 pub struct Deliverer {
@@ -214,6 +217,9 @@ async fn send(
             return refused(deliverer, wakeup, refusal, delivery, Some(webhook)).await;
         }
     }
+    let Some(admitted) = deliverer.endpoints.admit(&webhook.url).await else {
+        return stand_aside(deliverer, wakeup).await;
+    };
     if pace::pace(deliverer, wakeup, webhook).await? == pace::Paced::Later {
         return Ok(Done::Drop);
     }
@@ -229,7 +235,8 @@ async fn send(
         Err((refusal, delivery)) => return refused(deliverer, wakeup, refusal, &delivery, Some(webhook)).await,
     };
     let Some(delivery) = claimed.delivery.clone() else { return Err(DeliverError::Contended) };
-    let Some(Attempted { attempt, retry_after, ended_at }) = attempt(deliverer, event, webhook, &delivery, until).await
+    let Some(Attempted { attempt, retry_after, ended_at }) =
+        attempt(deliverer, admitted, event, webhook, &delivery, until).await
     else {
         return Ok(Done::ComeBack(until));
     };
@@ -245,6 +252,15 @@ async fn send(
     metrics::attempt(&attempt, &recorded, next);
     record(deliverer, &claimed, &recorded, until).await?;
     follow(deliverer, wakeup, &recorded, Some(webhook)).await
+}
+
+/// Puts the task back on the queue for slow endpoints, since too many requests to its host are under way. A new message, not the
+/// same one again: waiting for others is no failure, and is not to end in the dead-letter queue.
+async fn stand_aside(deliverer: &Deliverer, wakeup: &Wakeup) -> Result<Done, DeliverError> {
+    tracing::info!("too many requests to the host are under way");
+    let wait = BUSY_HOST_WAIT.mul_f64(0.5 + deliverer.app.random.share());
+    queue::send_wakeups(&deliverer.app, &[Wakeup { slow: true, ..wakeup.clone() }], wait).await?;
+    Ok(Done::Drop)
 }
 
 /// The delivery as it stands while nothing was attempted and nothing is stored.
