@@ -3,6 +3,7 @@
 //! Nothing here knows how a delivery goes. The handlers are those that Lambda runs; this crate answers their SDK's HTTP
 //! requests ([`embedded`]), makes the tables and queues ([`provision`]), invokes them ([`pollers`]), and listens ([`listener`]).
 
+mod descriptors;
 pub mod embedded;
 mod listener;
 mod local_token;
@@ -12,6 +13,7 @@ pub mod provision;
 
 use anyhow::Context;
 use deliver::Deliverer;
+use descriptors::Share;
 use embedded::EmbeddedAws;
 use hookline::{
     app::{App, Lazy},
@@ -40,6 +42,7 @@ const GRACE: Duration = Duration::from_secs(8);
 
 /// Runs Hookline until Ctrl-C or SIGTERM.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    let share = descriptors::claim();
     let data = (!options.ephemeral).then_some(options.data.as_path());
     let clock = Clock::system();
     let aws = EmbeddedAws::open(data, clock.clone())?;
@@ -56,7 +59,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     greet(listener.local_addr()?, &token)?;
 
     let stop = CancellationToken::new();
-    let mut tasks = start_pollers(&app, &aws, &stop)?;
+    let mut tasks = start_pollers(&app, &aws, share, &stop)?;
+    let listener = listener::Bounded::new(listener, share.api_connections);
     tasks.spawn(listener::serve(listener, api::router(app), aws, stop.clone()));
     signals.wait().await;
     stop.cancel();
@@ -67,9 +71,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_pollers(app: &App, aws: &EmbeddedAws, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
+fn start_pollers(app: &App, aws: &EmbeddedAws, share: Share, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let deliverer = Deliverer::new(app.clone(), EndpointClient::new(app.config.endpoint_policy)?);
+    let endpoints = EndpointClient::bounded(app.config.endpoint_policy, share.endpoints)?;
+    let deliverer = Deliverer::new(app.clone(), endpoints);
     let deliver = move |event| {
         let deliverer = deliverer.clone();
         async move { deliver::handle(&deliverer, event).await }

@@ -18,10 +18,11 @@ use std::time::Duration;
 // | step | at most |
 // |---|---|
 // | reading the batch | 6 s, one operation |
+// | waiting for a request's admission (`endpoint/client.rs`) | 2 s |
 // | writing the lease, the POST, recording the attempt | 15 s, the lease: 5 s, 5 s, and the rest of it |
 // | following up | 6 s, one operation |
 //
-// That is 27 s: a function whose every call meets an AWS that does not answer still ends by itself and gives its messages
+// That is 29 s: a function whose every call meets an AWS that does not answer still ends by itself and gives its messages
 // back, instead of being cut off with all of them in flight. A test below holds the sum to the lease.
 
 /// Time to reach AWS over TCP and TLS: within a region that takes milliseconds, so a second is a packet lost, and the
