@@ -4,6 +4,7 @@ use crate::{
     aws,
     config::{Config, ConfigError},
     random::Random,
+    store::event_types::FoundTypes,
     time::Clock,
 };
 use aws_config::SdkConfig;
@@ -29,6 +30,8 @@ pub struct App {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// The custom event types that this process has found lately.
+    pub found_types: FoundTypes,
 }
 
 impl App {
@@ -41,6 +44,7 @@ impl App {
             config,
             clock,
             random,
+            found_types: FoundTypes::default(),
         }
     }
 
@@ -81,6 +85,18 @@ impl<C> Deref for Lazy<C> {
     fn deref(&self) -> &C {
         &self.0
     }
+}
+
+/// Whether an SDK error's code says that the service takes no more requests now, and that a later one may succeed.
+pub fn is_throttling(code: Option<&str>) -> bool {
+    let codes = [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "KmsThrottled",
+    ];
+    code.is_some_and(|code| codes.contains(&code))
 }
 
 /// An SDK error with all its causes, in one line. The SDK's own form of that adds the raw answer, in which an item may be,

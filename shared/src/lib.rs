@@ -5,6 +5,7 @@
 //! | [`id`], [`time`], [`random`] | names, moments, randomness as values | no |
 //! | [`webhook`], [`event_type`], [`event`], [`secret`] | what users make | no |
 //! | [`delivery`], [`schedule`], [`signature`] | what decides how a delivery goes on | no |
+//! | [`answer`] | how large an answer may be | no |
 //! | [`input`] | bodies from outside, field by field | no |
 //! | [`endpoint`] | the guard and the client of every outgoing request | receivers |
 //! | [`store`] | the tables | DynamoDB |
@@ -14,6 +15,7 @@
 //! | [`app`], [`config`], `aws` | what every handler works with | starting up |
 //! | [`log`], [`metrics`] | what is told of it all | standard error |
 
+pub mod answer;
 pub mod app;
 mod aws;
 pub mod config;

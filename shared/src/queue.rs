@@ -11,7 +11,10 @@ use aws_sdk_scheduler::{
     operation::create_schedule::CreateScheduleError,
     types::{ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, Target},
 };
-use aws_sdk_sqs::{error::SdkError, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::SendMessageBatchRequestEntry,
+};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -31,15 +34,21 @@ const BATCH_TRIES: usize = 5;
 pub struct QueueError {
     service: &'static str,
     cause: String,
+    is_throttled: bool,
 }
 
 impl QueueError {
     fn new<E, R>(service: &'static str, error: SdkError<E, R>) -> Self
     where
-        E: Error + Send + Sync + 'static,
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
     {
-        Self { service, cause: app::causes(&error) }
+        Self { service, cause: app::causes(&error), is_throttled: app::is_throttling(error.code()) }
+    }
+
+    /// Whether the service takes no more requests now, and did nothing.
+    pub fn is_throttled(&self) -> bool {
+        self.is_throttled
     }
 }
 
@@ -118,7 +127,7 @@ async fn send_batch(app: &App, wakeups: &[Wakeup], delay: Duration) -> Result<()
             return Ok(());
         }
     }
-    Err(QueueError { service: "SQS", cause: format!("{} messages were refused", entries.len()) })
+    Err(QueueError { service: "SQS", cause: format!("{} messages were refused", entries.len()), is_throttled: false })
 }
 
 fn entry(index: usize, wakeup: &Wakeup, delay: Duration) -> SendMessageBatchRequestEntry {
