@@ -259,7 +259,7 @@ impl<'a> Reader<'a> {
             let units_each = (UNITS_MAX - self.units) / 2.0 / self.shards.len() as f64;
             units_each * self.items_read as f64 / self.units.max(f64::MIN_POSITIVE)
         };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a small positive range")]
+        #[allow(clippy::cast_precision_loss, reason = "a small number")]
         let affordable = affordable.clamp(1.0, CHUNK_MAX as f64) as usize;
         share.min(affordable)
     }
