@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::config::interceptors::AfterDeserializationInterceptorConte
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::types::ConsumedCapacity;
 use futures::future::try_join_all;
 use hookline::app::App;
 use hookline::event::{Event, NewEvent};
@@ -46,7 +47,7 @@ impl Intercept for Meter {
         if let Ok(output) = context.output_or_error()
             && let Some(found) = output.downcast_ref::<QueryOutput>()
         {
-            let units = found.consumed_capacity().and_then(|consumed| consumed.capacity_units());
+            let units = found.consumed_capacity().and_then(ConsumedCapacity::capacity_units);
             let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             used.0 += units.expect("a list asks what it consumes");
             used.1 += found.items().len();
