@@ -4,6 +4,7 @@ use crate::{
     aws,
     config::{Config, ConfigError},
     random::Random,
+    store::event_types::FoundTypes,
     time::Clock,
 };
 use aws_config::SdkConfig;
@@ -34,6 +35,8 @@ pub struct App {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// The custom event types that this process has found lately.
+    pub found_types: FoundTypes,
 }
 
 impl App {
@@ -46,6 +49,7 @@ impl App {
             config,
             clock,
             random,
+            found_types: FoundTypes::default(),
         }
     }
 
@@ -100,6 +104,18 @@ pub(crate) async fn back_off(app: &App, tries: u32) {
         let longest = BACK_OFF * (1 << doublings.min(6));
         tokio::time::sleep(longest.mul_f64(1.0 - app.random.share() / 2.0)).await;
     }
+}
+
+/// Whether an SDK error's code says that the service takes no more requests now, and that a later one may succeed.
+pub fn is_throttling(code: Option<&str>) -> bool {
+    let codes = [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "KmsThrottled",
+    ];
+    code.is_some_and(|code| codes.contains(&code))
 }
 
 /// An SDK error with all its causes, in one line. The SDK's own form of that adds the raw answer, in which an item may be,

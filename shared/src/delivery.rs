@@ -151,6 +151,22 @@ impl Wakeup {
         self.delivery.webhook
     }
 
+    /// The task of the recovery that took this one's delivery over, where the webhook was disabled, enabled and recovered since
+    /// this task was made.
+    ///
+    /// The event may have been stored after the recovery had looked: this task is then the only one that knows of it. Where the
+    /// recovery has sent it as well, the two are copies of one task.
+    #[must_use]
+    pub fn recovered(&self, webhook: &Webhook) -> Option<Self> {
+        let is_scheduled = matches!(self.turn, Turn::Scheduled { .. });
+        if !is_scheduled || !webhook.is_enabled() || webhook.generation == self.generation {
+            return None;
+        }
+        let round = webhook.recovery_of(self.delivery.event)?;
+        let turn = Turn::Scheduled { round, step: 1 };
+        Some(Self { generation: webhook.generation, turn, slot: None, ..self.clone() })
+    }
+
     /// Whether the webhook was disabled after this wake-up was placed, so that the delivery is held.
     pub fn is_held_by(&self, webhook: &Webhook) -> bool {
         match self.turn {

@@ -37,6 +37,23 @@ pub struct Event {
     pub test: bool,
 }
 
+/// What is known of an event without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSummary {
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+    /// Whether it is a test.
+    pub test: bool,
+}
+
+impl From<&Event> for EventSummary {
+    fn from(event: &Event) -> Self {
+        Self { id: event.id, event_type: event.event_type.clone(), test: event.test }
+    }
+}
+
 /// What is delivered, and shown as the event.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event))]

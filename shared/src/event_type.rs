@@ -92,6 +92,18 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// Whether whatever `other` asks for is asked for by this too.
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (Self::Below(prefix), Self::Below(other)) => other.starts_with(prefix),
+            (_, Self::Exactly(name)) => self.covers(name),
+            _ => false,
+        }
+    }
+}
+
 impl FromStr for Subscription {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -248,6 +260,11 @@ pub fn built_in() -> impl Iterator<Item = CatalogueEntry> {
         description: (*description).to_owned(),
         sample: Sample { object: raw(object), previous_data: previous.map(raw) },
     })
+}
+
+/// Whether every account has the type.
+pub fn is_built_in(name: &EventType) -> bool {
+    BUILT_IN.iter().any(|(built_in, ..)| *built_in == name.as_str())
 }
 
 /// The built-in entry of that name.

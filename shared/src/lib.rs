@@ -6,6 +6,7 @@
 //! | [`webhook`], [`event_type`], [`event`], [`secret`] | what users make | no |
 //! | [`delivery`], [`schedule`], [`signature`] | what decides how a delivery goes on | no |
 //! | [`rate_limit`] | what decides when a rate-limited task may go on | no |
+//! | [`answer`] | how large an answer may be | no |
 //! | [`input`] | bodies from outside, field by field | no |
 //! | [`endpoint`] | the guard and the client of every outgoing request | receivers |
 //! | [`store`] | the tables | DynamoDB |
@@ -15,6 +16,7 @@
 //! | [`app`], [`config`], [`aws`] | what every handler works with | starting up |
 //! | [`log`], [`metrics`] | what is told of it all | standard error |
 
+pub mod answer;
 pub mod app;
 pub mod aws;
 pub mod config;

@@ -6,7 +6,7 @@
 use crate::{
     app::App,
     delivery::{DeliveryStatus, Wakeup},
-    event::{Event, NewEvent},
+    event::{Event, EventSummary, NewEvent},
     event_type::UnknownTypes,
     id::{AccountId, EventId, WebhookId},
     queue::{self, FanOut, Job, QueueError},
@@ -41,6 +41,16 @@ pub enum PublishError {
     /// A queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
+}
+
+impl PublishError {
+    /// Whether AWS takes no more requests now.
+    pub fn is_throttled(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Throttled(_)),
+            Self::Queue(error) => error.is_throttled(),
+        }
+    }
 }
 
 /// Stores `events`, all of `account`, and wakes the first page of webhooks for each; more go on as jobs. Publishing an event
@@ -179,10 +189,19 @@ fn gets(webhook: &Webhook, fan_out: &FanOut) -> bool {
         && (webhook.is_enabled() || disabled_since)
 }
 
-/// How a delivery that is not stored yet stands: on its way, if the event is `webhook`'s.
-pub fn status_before_claim(webhook: &Webhook, event: &Event) -> Option<DeliveryStatus> {
-    if event.test || !webhook.wants(event.id, &event.event_type) || event.id.made_at() < webhook.created_at {
+/// How a delivery that is not stored yet stands; none where it does not exist.
+///
+/// It exists if the webhook was registered and subscribed when the event was published, or if a recovery sends it. It is on
+/// its way if the webhook has been enabled since before the event, or if a recovery has it since; a disabling holds it.
+pub fn status_before_claim(webhook: &Webhook, event: &EventSummary) -> Option<DeliveryStatus> {
+    if event.test || !webhook.wants(event.id, &event.event_type) {
         return None;
     }
-    Some(if webhook.is_enabled() { DeliveryStatus::Pending } else { DeliveryStatus::Held })
+    let is_recovered = webhook.recovery_of(event.id).is_some();
+    if !is_recovered && !webhook.subscribed_at_publication(event.id, &event.event_type) {
+        return None;
+    }
+    let is_newer = webhook.enabled_at.is_none_or(|enabled_at| enabled_at <= event.id.made_at());
+    let is_pending = webhook.is_enabled() && (is_newer || is_recovered);
+    Some(if is_pending { DeliveryStatus::Pending } else { DeliveryStatus::Held })
 }

@@ -12,7 +12,7 @@ use aws_sdk_scheduler::{
     types::{ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, Target},
 };
 use aws_sdk_sqs::{
-    error::SdkError,
+    error::{ProvideErrorMetadata, SdkError},
     types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
 };
 use futures::future::try_join_all;
@@ -46,15 +46,21 @@ pub fn redelivery_wait(receives: u32, jitter: f64) -> Duration {
 pub struct QueueError {
     service: &'static str,
     cause: String,
+    is_throttled: bool,
 }
 
 impl QueueError {
     fn new<E, R>(service: &'static str, error: SdkError<E, R>) -> Self
     where
-        E: Error + Send + Sync + 'static,
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
     {
-        Self { service, cause: app::causes(&error) }
+        Self { service, cause: app::causes(&error), is_throttled: app::is_throttling(error.code()) }
+    }
+
+    /// Whether the service takes no more requests now, and did nothing.
+    pub fn is_throttled(&self) -> bool {
+        self.is_throttled
     }
 }
 
@@ -134,7 +140,7 @@ pub fn next_hop(hops: u32) -> Result<u32, QueueError> {
     if next <= HOPS_MAX {
         Ok(next)
     } else {
-        Err(QueueError { service: "SQS", cause: format!("a chain of more than {HOPS_MAX} jobs") })
+        Err(QueueError { service: "SQS", is_throttled: false, cause: format!("a chain of more than {HOPS_MAX} jobs") })
     }
 }
 
@@ -163,7 +169,7 @@ async fn send_batch(app: &App, queue_url: &str, wakeups: &[&Wakeup], delay: Dura
             return Ok(());
         }
     }
-    Err(QueueError { service: "SQS", cause: format!("{} messages were refused", entries.len()) })
+    Err(QueueError { service: "SQS", cause: format!("{} messages were refused", entries.len()), is_throttled: false })
 }
 
 fn entry(index: usize, wakeup: &Wakeup, delay: Duration) -> SendMessageBatchRequestEntry {

@@ -19,7 +19,7 @@ pub fn guide(secret: &Secret, body: &[u8]) -> String {
 }
 
 /// The value of `webhook-signature`: one `v1,<base64>` for each secret, space-separated, over
-/// `{id}.{timestamp}.{body}` (Standard Webhooks 1.0.0). During a rotation both the new and the old secret sign.
+/// `{id}.{timestamp}.{body}` (Standard Webhooks 1.0.0). During rotations every secret that is still valid signs.
 pub fn standard<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, timestamp_s: i64, body: &[u8]) -> String {
     let timestamp = timestamp_s.to_string();
     let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];

@@ -375,7 +375,7 @@ async fn routes_with_bodies(api: &Api) -> Vec<(Method, String, usize)> {
         (Method::POST, format!("{webhook}/rotate-secret"), 64),
         (Method::POST, format!("{webhook}/recover"), 64),
         (Method::POST, "/v1/events".to_owned(), 256),
-        (Method::POST, "/v1/events/batch".to_owned(), 5 * 1024),
+        (Method::POST, "/v1/events/batch".to_owned(), 2560),
         (Method::POST, "/v1/event-types".to_owned(), 64),
         (Method::POST, "/v1/tokens".to_owned(), 64),
     ]

@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+use hookline::secret::Secret;
+use hookline::signature;
+
 use crate::process::Stack;
 use crate::receiver::{Received, Receiver};
 use standardwebhooks::Webhook;
@@ -55,4 +58,33 @@ async fn a_repeated_rotation_does_not_forget_the_old_secret() {
     let event = api.publish("user.created").await.id();
     let seen = receiver.wait_for_event(&event, 1).await;
     assert!(verifies(new, &seen[0]) && !verifies(&webhook.secret, &seen[0]), "the overlap can be ended early");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_secret_that_is_still_valid_signs() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let receiver = Receiver::answering(200).await;
+    let webhook = api.register(&receiver.url("/"), &["user.created"]).await;
+    let path = format!("/v1/webhooks/{}/rotate-secret", webhook.id);
+    let mut secrets = vec![webhook.secret.clone()];
+    for _ in 0..3 {
+        let rotated = api.post(&path, &json!({})).await.expect(200);
+        secrets.insert(0, rotated["secret"].as_str().expect("the new secret is shown").to_owned());
+    }
+    let event = api.publish("user.created").await.id();
+    let seen = receiver.wait_for_event(&event, 1).await;
+    assert!(secrets.iter().all(|secret| verifies(secret, &seen[0])), "each receiver's secret holds");
+    assert_eq!(seen[0].header("webhook-signature").split(' ').count(), 4);
+    let oldest = signature::guide(&Secret::parse(&webhook.secret).expect("a secret"), &seen[0].body);
+    assert_eq!(seen[0].header("x-webhook-signature"), oldest, "the one signature is by the oldest");
+
+    let refused = api.post(&path, &json!({})).await.problem(409);
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("4 secrets")), "{refused:#}");
+    api.post(&path, &json!({ "secret": secrets[0] })).await.expect(200);
+    let last = api.post(&path, &json!({ "overlap_seconds": 0 })).await.expect(200);
+    let event = api.publish("user.created").await.id();
+    let seen = receiver.wait_for_event(&event, 1).await;
+    assert!(verifies(last["secret"].as_str().expect("shown"), &seen[0]));
+    assert!(!secrets.iter().any(|secret| verifies(secret, &seen[0])), "no overlap ends them all");
 }

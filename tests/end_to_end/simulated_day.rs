@@ -90,7 +90,7 @@ impl World {
     }
 
     /// Does all that is due.
-    async fn work(&self) {
+    pub(crate) async fn work(&self) {
         loop {
             while let Some(schedule) = self.aws.next_due_schedule().now_or_never() {
                 let wakeup: Wakeup = serde_json::from_str(&schedule.input).expect("a wake-up");

@@ -57,7 +57,7 @@ async fn silent_name_servers_delay_neither_other_names_nor_the_disk() {
         assert!(quickest_flush < QUICK, "{names} silent names: {quickest_flush:?}");
         for request in waiting {
             let answer = request.await.expect("no panic");
-            assert_eq!(answer.error.map(|error| error.as_str()), Some("timeout"));
+            assert_eq!(answer.error.map(hookline::endpoint::PostError::as_str), Some("timeout"));
         }
     }
 }

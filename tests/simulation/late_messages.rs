@@ -118,7 +118,7 @@ impl Line {
             let new = NewEvent { event_type: "user.created".parse().expect("a name"), object, previous_data: None };
             let id = EventId::new(self.app.clock.now(), &self.app.random);
             let event = Event::new(self.account.clone(), id, &new);
-            hookline::publishing::publish(&self.app, &self.account, &[event]).await.map(|_| id)
+            hookline::publishing::publish(&self.app, &self.account, &[event]).await.map(|()| id)
         });
         try_join_all(published).await.expect("nothing fails here")
     }
@@ -234,7 +234,7 @@ fn a_late_task_overtakes_new_ones() {
         };
         let line = Line::new(Duration::from_millis(5), Arc::new(lag)).await;
         line.publish(30).await;
-        sleep(LATE - Duration::from_secs(2)).await;
+        sleep(LATE.saturating_sub(Duration::from_secs(2))).await;
         let new = line.publish(EVENTS).await;
         let arrived = line.arrivals(30 + EVENTS, Duration::from_secs(60)).await;
         let late = late.lock().expect("unpoisoned").expect("one waited");

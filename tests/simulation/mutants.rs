@@ -73,8 +73,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a rotated secret signs for good",
         file: "shared/src/webhook.rs",
-        old: "filter(|previous| now < previous.until)",
-        new: "filter(|previous| MUTANT || now < previous.until)",
+        old: "filter(move |previous| now < previous.until)",
+        new: "filter(move |previous| MUTANT || now < previous.until)",
     },
     Mutant {
         name: "a rotation has no overlap",

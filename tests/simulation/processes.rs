@@ -11,6 +11,7 @@ use deliver::Deliverer;
 use futures::FutureExt;
 use hookline::app::{App, Lazy};
 use hookline::endpoint::{EndpointClient, EndpointPolicy};
+use hookline::store::event_types::FoundTypes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -207,5 +208,6 @@ fn app(identity: &Arc<Identity>, skew_ms: i64) -> App {
         config: world.config.clone(),
         clock: world.clock(skew_ms),
         random: world.dice.fork().into_random(),
+        found_types: FoundTypes::default(),
     }
 }

@@ -199,7 +199,7 @@ impl Users {
         let status = answer.as_ref().map(|answer| answer.status);
         self.world.trace(|| format!("{account}: {method} {path}: {status:?}"));
         assert!(
-            matches!(status, None | Some(200..=299 | 404 | 409 | 429 | 500)),
+            matches!(status, None | Some(200..=299 | 404 | 409 | 429 | 500 | 503)),
             "{method} {path}: {status:?} {:?}",
             answer.map(|answer| answer.body)
         );

@@ -385,9 +385,9 @@ impl Code {
 
     /// The functions that a piece of a file may call, with the arguments: rather one too many than one too few.
     fn callees_of(&self, piece: &str, file: &Path) -> Vec<(usize, String)> {
-        let (used, renamed) = &self.imports[file];
         static CALL: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern"));
+        let (used, renamed) = &self.imports[file];
         let mut found = Vec::new();
         for call in CALL.captures_iter(piece) {
             let arguments = enclosed(&piece[call.get(0).expect("the whole").end() - 1..]);

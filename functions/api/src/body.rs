@@ -16,8 +16,9 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 /// Limit of most bodies.
 const SMALL_MAX: usize = 64 * 1024;
-/// Limit of a batch of events: within what API Gateway hands to Lambda (6 MB).
-const BATCH_MAX: usize = 5 * 1024 * 1024;
+/// Limit of a batch of events. API Gateway and Lambda carry the body, and the answer with the same events, as strings in JSON,
+/// where each may be twice as long: both stay within Lambda's 6 MB.
+pub(crate) const BATCH_MAX: usize = 5 * 1024 * 1024 / 2;
 
 /// How much of a body over its limit is read before the answer.
 const DRAINED_MAX: usize = 8 * 1024 * 1024;
@@ -72,7 +73,11 @@ async fn read_body(body: Body, max: usize) -> Result<Bytes, Problem> {
             break;
         }
     }
-    if seen <= max { Ok(taken.freeze()) } else { Err(Problem::too_large(max / 1024)) }
+    if seen <= max { Ok(taken.freeze()) } else { Err(too_large(max)) }
+}
+
+fn too_large(max: usize) -> Problem {
+    if max == BATCH_MAX { Problem::batch_too_large() } else { Problem::too_large(max / 1024) }
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -13,13 +13,17 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
+    answer,
     app::App,
     delivery::{Attempt, Delivery, DeliveryStatus, Turn, Wakeup},
-    event::Event,
+    event::EventSummary,
     event_type::EventType,
     id::{AccountId, DeliveryId, EventId, WebhookId},
     publishing, queue,
-    store::{deliveries as store, events, webhooks},
+    store::{
+        deliveries::{self as store, Listed, Wanted},
+        events, webhooks,
+    },
     webhook::Webhook,
 };
 use serde::Serialize;
@@ -84,10 +88,18 @@ impl DeliveryView {
     }
 
     /// The delivery of `event` to `webhook` before its first attempt has been claimed; none where the event is not its.
-    pub(crate) fn before_claim(event: &Event, webhook: &Webhook) -> Option<Self> {
+    pub(crate) fn before_claim(event: &EventSummary, webhook: &Webhook) -> Option<Self> {
         let status = publishing::status_before_claim(webhook, event)?;
         let untouched = Delivery::untouched(&Wakeup::first(webhook, event.id), event.event_type.clone());
         Some(Self { status, ..Self::new(&untouched, Some(webhook)) })
+    }
+}
+
+impl DeliveryView {
+    /// The bytes that it takes of an answer, its comma included.
+    pub(crate) fn escaped_len(&self) -> usize {
+        let json = serde_json::to_vec(self).expect("a view of texts and numbers is JSON");
+        answer::escaped_len(&json) + 1
     }
 }
 
@@ -107,7 +119,7 @@ async fn find_delivery(app: &App, account: &AccountId, id: &str) -> Result<Found
     }
     let webhook = webhook.ok_or_else(no_delivery)?;
     let event = events::get(app, account, id.event).await?.ok_or_else(no_delivery)?;
-    let view = DeliveryView::before_claim(&event, &webhook).ok_or_else(no_delivery)?;
+    let view = DeliveryView::before_claim(&(&event).into(), &webhook).ok_or_else(no_delivery)?;
     Ok(Found { view, webhook: Some(webhook) })
 }
 
@@ -191,8 +203,16 @@ pub(crate) async fn list(
     let status: Option<DeliveryStatus> = query.optional("status", fault);
     query.finish()?;
     let webhook = find(&state.app, &account, parse_id(&id)?).await?;
-    let wanted = |delivery: &Delivery| status.is_none_or(|status| delivery.shown_status(Some(&webhook)) == status);
-    let page = store::list(&state.app, &webhook, after, limit, wanted).await?;
-    let data = page.items.iter().map(|delivery| DeliveryView::new(delivery, Some(&webhook)));
-    Ok(Json(Page::new(data.collect(), page.next)))
+    // Whatever else a delivery is, it was attempted, or at least put aside.
+    let unattempted = matches!(status, None | Some(DeliveryStatus::Pending | DeliveryStatus::Held));
+    let show = |listed: Listed| {
+        let view = match listed {
+            Listed::Stored(delivery) => Some(DeliveryView::new(&delivery, Some(&webhook))),
+            Listed::Unattempted(event) => DeliveryView::before_claim(&event, &webhook),
+        };
+        view.filter(|view| status.is_none_or(|status| view.status == status))
+    };
+    let wanted = Wanted { after, limit, unattempted };
+    let page = store::list_all(&state.app, &webhook, wanted, show, DeliveryView::escaped_len).await?;
+    Ok(Json(Page::new(page.items, page.next)))
 }

@@ -13,7 +13,8 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use hookline::{
-    event_type::{CatalogueEntry, EventType, Sample, find_built_in},
+    answer::{ANSWER_BYTES_MAX, escaped_len},
+    event_type::{CatalogueEntry, EventType, Sample, built_in, find_built_in},
     id::EventId,
     input::{self, Faults, Fields},
     store::event_types as store,
@@ -58,6 +59,14 @@ impl From<CatalogueEntry> for EventTypeView {
             description: entry.description,
             sample: SampleView { data: DataView { object }, previous_data },
         }
+    }
+}
+
+impl EventTypeView {
+    /// The bytes that it takes of an answer, its comma included.
+    fn escaped_len(&self) -> usize {
+        let json = serde_json::to_vec(self).expect("an entry of texts is JSON");
+        escaped_len(&json) + 1
     }
 }
 
@@ -108,8 +117,17 @@ pub(crate) async fn create(
     let empty = || Sample { object: RawValue::from_string("{}".to_owned()).expect("JSON"), previous_data: None };
     let entry =
         CatalogueEntry { name, description: description.unwrap_or_default(), sample: sample.unwrap_or_else(empty) };
+    let view = EventTypeView::from(entry.clone());
+    let catalogue = store::catalogue(&state.app).await?;
+    if catalogue.len() >= store::CUSTOM_MAX + built_in().count() {
+        return Err(Problem::quota_exceeded(format!("The catalogue has {} custom types already.", store::CUSTOM_MAX)));
+    }
+    let catalogue_len: usize = catalogue.into_iter().map(|entry| EventTypeView::from(entry).escaped_len()).sum();
+    if catalogue_len + view.escaped_len() > ANSWER_BYTES_MAX {
+        return Err(Problem::quota_exceeded("The catalogue must fit one answer: its samples are too large together."));
+    }
     store::put(&state.app, &entry).await?;
-    Ok((StatusCode::CREATED, Json(entry.into())))
+    Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// `{data: {object}, previous_data?}`, as in an event.

@@ -20,9 +20,10 @@ use axum::{
 };
 use bytes::Bytes;
 use hookline::{
+    answer::{ANSWER_BYTES_MAX, escaped_len},
     event::{NewEvent, REQUEST_BYTES_MAX},
     event_type::{EventType, UnknownTypes},
-    id::{AccountId, EventId},
+    id::{AccountId, EventId, WebhookId},
     input::{self, Fields},
     publishing::Publication,
     store::{
@@ -30,13 +31,17 @@ use hookline::{
         idempotency::{self, KEY_MAX},
         webhooks::{self, Order},
     },
+    webhook::Webhook,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Events of one batch.
 const BATCH_MAX: usize = 100;
+/// Escaped bytes that the problem of one event of a batch may take of the answer: with all the events that a batch's bytes
+/// can be beside a hundred of them, the answer stays within Lambda's 6 MB.
+const PROBLEM_BYTES_MAX: usize = 7_000;
 /// Webhooks whose deliveries one answer shows.
 const DELIVERIES_MAX: usize = 100;
 
@@ -85,7 +90,7 @@ pub(crate) async fn publish(
 
 /// Publish up to 100 events
 ///
-/// Each is judged by itself, as if it came alone.
+/// Each is judged by itself, as if it came alone. A batch may have 2.5 MiB in all.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/events/batch",
@@ -130,7 +135,7 @@ pub(crate) async fn publish_batch(
     let mut events = published.events.into_iter();
     let data = results.into_iter().map(|result| match (result, &mut events) {
         (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
-        (Err(problem), _) => Some(json_raw(problem.to_json().as_bytes())),
+        (Err(problem), _) => Some(json_raw(problem.to_json_within(PROBLEM_BYTES_MAX).as_bytes())),
     });
     let answer = BatchAnswer { data: data.collect() };
     let answer = serde_json::to_vec(&answer).expect("an answer of JSON texts is JSON");
@@ -246,7 +251,7 @@ pub(crate) struct EventView {
     data: Box<RawValue>,
     #[cfg_attr(test, schema(value_type = Option<Object>))]
     previous_data: Box<RawValue>,
-    /// To the account's webhooks, oldest webhook first, then to those that were deleted since.
+    /// To the account's webhooks, those that were deleted since included, oldest webhook first.
     deliveries: Vec<DeliveryView>,
     /// What to send as `cursor` for the deliveries to further webhooks; `null` where there are none.
     next_cursor: Option<String>,
@@ -261,7 +266,7 @@ pub(crate) struct EventView {
     security(("bearer" = ["manage"]), ("bearer" = ["publish"])),
     params(
         ("id" = EventId, Path),
-        ("cursor" = Option<hookline::id::WebhookId>, Query, description = "The `next_cursor` of an earlier answer."),
+        ("cursor" = Option<WebhookId>, Query, description = "The `next_cursor` of an earlier answer."),
     ),
     responses((status = 200, description = "The event.", body = EventView)),
 ))]
@@ -278,16 +283,21 @@ pub(crate) async fn read(
     let id: EventId = id.parse().map_err(|_| no_event())?;
     let event = store::get(app, &account, id).await?.ok_or_else(no_event)?;
     let page = webhooks::page(app, &account, after, DELIVERIES_MAX, Order::Oldest).await?;
-    // The first answer has the deleted ones: what was sent to them, or cancelled, is part of what became of the event.
-    let deleted = if after.is_none() { webhooks::deleted(app, &account, DELIVERIES_MAX).await? } else { vec![] };
-    let ids: Vec<_> = page.webhooks.iter().map(|webhook| webhook.id).chain(deleted.iter().copied()).collect();
+    // What was sent to deleted ones, or cancelled, is part of what became of the event.
+    let is_in_page = |id: &WebhookId| after.is_none_or(|after| after < *id) && page.next.is_none_or(|next| *id <= next);
+    let deleted = webhooks::deleted(app, &account, DELIVERIES_MAX).await?.into_iter().filter(is_in_page);
+    let mut shown: BTreeMap<WebhookId, Option<&Webhook>> = deleted.map(|id| (id, None)).collect();
+    shown.extend(page.webhooks.iter().map(|webhook| (webhook.id, Some(webhook))));
+    let ids: Vec<_> = shown.keys().copied().collect();
     let stored = deliveries::of_event(app, &account, id, &ids).await?;
-    let deliveries = page.webhooks.iter().filter_map(|webhook| match stored.get(&webhook.id) {
-        Some(delivery) => Some(DeliveryView::new(delivery, Some(webhook))),
-        None => DeliveryView::before_claim(&event, webhook),
+    let summary = (&event).into();
+    let views = shown.into_iter().map(|(id, webhook)| match (stored.get(&id), webhook) {
+        (Some(delivery), webhook) => (id, Some(DeliveryView::new(delivery, webhook))),
+        (None, Some(webhook)) => (id, DeliveryView::before_claim(&summary, webhook)),
+        (None, None) => (id, None),
     });
-    let of_deleted = deleted.iter().filter_map(|webhook| Some(DeliveryView::new(stored.get(webhook)?, None)));
-    let deliveries = deliveries.chain(of_deleted).collect();
+    let room = ANSWER_BYTES_MAX.saturating_sub(escaped_len(&event.payload));
+    let (deliveries, cut) = within(room, after, views);
     let mut payload = Fields::parse(&event.payload)?;
     let (data, previous_data) = (payload.required("data", keep), payload.required("previous_data", keep));
     Ok(Json(EventView {
@@ -297,8 +307,28 @@ pub(crate) async fn read(
         data: data.unwrap_or_default(),
         previous_data: previous_data.unwrap_or_default(),
         deliveries,
-        next_cursor: page.next.map(|next| next.to_string()),
+        next_cursor: cut.or(page.next).map(|next| next.to_string()),
     }))
+}
+
+/// The deliveries that fit into `room` escaped bytes, and where there are more, the webhook after which they go on.
+fn within(
+    mut room: usize,
+    after: Option<WebhookId>,
+    views: impl Iterator<Item = (WebhookId, Option<DeliveryView>)>,
+) -> (Vec<DeliveryView>, Option<WebhookId>) {
+    let (mut fitting, mut last) = (Vec::new(), after);
+    for (id, view) in views {
+        if let Some(view) = view {
+            match room.checked_sub(view.escaped_len()) {
+                Some(rest) => room = rest,
+                None => return (fitting, last),
+            }
+            fitting.push(view);
+        }
+        last = Some(id);
+    }
+    (fitting, None)
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "readers of fields may fail; this one takes every value")]

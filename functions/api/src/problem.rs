@@ -6,6 +6,7 @@ use axum::{
     response::IntoResponse,
 };
 use hookline::{
+    answer::escaped_len,
     input::{Fault, Faults, InputError},
     publishing::PublishError,
     queue::QueueError,
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// Faults that one answer tells of: an answer must stay smaller than what it answers.
 const FAULTS_SHOWN: usize = 100;
+
+/// When to try again what AWS had no room for: tables and queues grow within seconds, and the SDK has tried a few times.
+const RETRY_UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// A problem document.
 #[derive(Debug)]
@@ -81,8 +85,26 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
     }
 
+    /// There are as many of something as there may be.
+    pub(crate) fn quota_exceeded(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "quota-exceeded", "Quota exceeded", detail)
+    }
+
+    /// AWS has no room for the request now.
+    fn unavailable(cause: &dyn std::fmt::Display) -> Self {
+        tracing::warn!(%cause, "a request was throttled");
+        let detail = "The service is busy. It is safe to try again with the same Idempotency-Key.";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable", detail);
+        Self { retry_after: Some(RETRY_UNAVAILABLE_AFTER), ..problem }
+    }
+
     pub(crate) fn too_large(limit_kib: usize) -> Self {
         let detail = format!("The body may have at most {limit_kib} KiB.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Content too large", detail)
+    }
+
+    pub(crate) fn batch_too_large() -> Self {
+        let detail = "A batch may have at most 2.5 MiB in all; send its events in several.";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Content too large", detail)
     }
 
@@ -127,10 +149,26 @@ impl Problem {
 
     /// The document.
     pub(crate) fn to_json(&self) -> String {
+        self.with_faults(FAULTS_SHOWN)
+    }
+
+    /// The document, with only as many faults as it has room for in `escaped_max` escaped bytes.
+    pub(crate) fn to_json_within(&self, escaped_max: usize) -> String {
+        let mut faults = FAULTS_SHOWN;
+        loop {
+            let json = self.with_faults(faults);
+            if faults == 0 || escaped_len(json.as_bytes()) <= escaped_max {
+                return json;
+            }
+            faults /= 2;
+        }
+    }
+
+    fn with_faults(&self, shown: usize) -> String {
         let errors = self
             .errors
             .iter()
-            .take(FAULTS_SHOWN)
+            .take(shown)
             .map(|fault| DocumentError { pointer: format!("#{}", fault.pointer), detail: &fault.detail });
         let document = Document {
             r#type: format!("urn:hookline:problem:{}", self.kind),
@@ -178,6 +216,7 @@ impl From<Faults> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Throttled(_) => Self::unavailable(&error),
             StoreError::Contended(_) => Self::conflict("It is being changed by too many requests at once; try again."),
             error => Self::internal(&error),
         }
@@ -186,12 +225,12 @@ impl From<StoreError> for Problem {
 
 impl From<QueueError> for Problem {
     fn from(error: QueueError) -> Self {
-        Self::internal(&error)
+        if error.is_throttled() { Self::unavailable(&error) } else { Self::internal(&error) }
     }
 }
 
 impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
-        Self::internal(&error)
+        if error.is_throttled() { Self::unavailable(&error) } else { Self::internal(&error) }
     }
 }

@@ -15,11 +15,17 @@ use hookline::{
     id::{EventId, WebhookId},
     input::{self, Faults},
     queue::{self, Job, Recover},
+    store::webhooks,
     time::Timestamp,
+    webhook::RecoveryWindow,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How far a recovery without an end reaches beyond now: an event that was published before it by another worker's clock is
+/// in it, if that clock is ahead by no more.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// A recovery that has begun.
 #[derive(Serialize)]
@@ -57,22 +63,34 @@ pub(crate) async fn recover(
     let webhook = find(app, &account, parse_id(&id)?).await?;
     let mut fields = body.fields()?;
     let since = fields.required("since", parse_time);
-    let until = fields.optional("until", parse_time).unwrap_or(now);
-    if since.is_some_and(|since| since >= until) {
+    let until = fields.optional("until", parse_time);
+    if since.is_some_and(|since| since >= until.unwrap_or(now)) {
         fields.fault("/since", "must be before 'until', and in the past");
     }
     fields.finish()?;
     let Some(since) = since else { return Err(Problem::invalid(vec![])) };
     if !webhook.is_enabled() {
-        return Err(Problem::conflict("The webhook is disabled: enable it first."));
+        return Err(disabled());
     }
+    let until = until.unwrap_or_else(|| now.plus(CLOCK_SKEW));
+    let window =
+        RecoveryWindow { round: now.unix_ms(), first: EventId::first_at(since), last: EventId::first_at(until) };
+    // Before the job: nothing that it sends may still show as held.
+    let noted = webhooks::change(app, &account, webhook.id, |webhook| {
+        if !webhook.is_enabled() {
+            return Err(disabled());
+        }
+        webhook.note_recovery(window);
+        Ok(())
+    });
+    let webhook = noted.await?.ok_or_else(|| Problem::not_found("webhook"))?;
     let job = Recover {
         account: account.clone(),
         webhook: webhook.id,
         generation: webhook.generation,
-        round: now.unix_ms(),
-        first: EventId::first_at(since),
-        last: EventId::first_at(until),
+        round: window.round,
+        first: window.first,
+        last: window.last,
         after: None,
         hops: 0,
     };
@@ -80,6 +98,10 @@ pub(crate) async fn recover(
     tracing::info!(account = %account, webhook_id = %webhook.id, %since, %until, "recovery begun");
     let begun = Recovery { webhook_id: webhook.id, since: since.to_string(), until: until.to_string() };
     Ok((StatusCode::ACCEPTED, Json(begun)))
+}
+
+fn disabled() -> Problem {
+    Problem::conflict("The webhook is disabled: enable it first.")
 }
 
 fn parse_time(raw: &RawValue) -> Result<Timestamp, Faults> {

@@ -1,4 +1,4 @@
-//! `POST /v1/webhooks/{id}/rotate-secret`: a new secret, with a time in which the old one signs too.
+//! `POST /v1/webhooks/{id}/rotate-secret`: a new secret, with a time in which the old ones sign too.
 
 #[cfg(test)]
 use crate::openapi::requests;
@@ -14,20 +14,23 @@ use axum::{Json, extract::State};
 use hookline::{
     input::{self, Faults},
     secret::Secret,
-    store::{StoreError, webhooks},
-    webhook::{PreviousSecret, Webhook},
+    store::webhooks,
+    time::Timestamp,
+    webhook::{SIGNING_SECRETS_MAX, SecretsFull, Webhook},
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 
-/// How long both secrets sign unless the user says otherwise.
+/// How long the replaced secret signs on unless the user says otherwise.
 const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest overlap.
 const OVERLAP_MAX_S: u64 = 7 * 24 * 60 * 60;
 
 /// Rotate a webhook's secret
 ///
-/// During the overlap `webhook-signature` carries both. The body may be left out.
+/// During the overlap `webhook-signature` carries a signature by each secret that is still valid, newest first, and
+/// `X-Webhook-Signature` stays with the oldest. Four may be valid at once; no overlap ends all but the new one. The body may
+/// be left out.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/webhooks/{id}/rotate-secret",
@@ -55,23 +58,21 @@ pub(crate) async fn rotate(
     fields.finish()?;
     let secret = secret.unwrap_or_else(|| Secret::generate(&app.random));
     let now = app.clock.now();
-    let rotated = webhooks::change(app, &account, id, |webhook: &mut Webhook| -> Result<(), StoreError> {
-        let until = now.plus(overlap);
-        let previous = if webhook.secret.expose() == secret.expose() {
-            // A repeat: the secret before this one is not to be forgotten, nor to sign for longer.
-            let previous = webhook.previous_secret.take();
-            previous.map(|previous| PreviousSecret { until: previous.until.min(until), ..previous })
-        } else {
-            let old = std::mem::replace(&mut webhook.secret, secret.clone());
-            Some(PreviousSecret { secret: old, until })
-        };
-        webhook.previous_secret = previous.filter(|previous| now < previous.until);
-        webhook.updated_at = now;
-        Ok(())
+    let rotated = webhooks::change(app, &account, id, |webhook: &mut Webhook| {
+        let rotated = webhook.rotate_secret(&secret, overlap, now);
+        rotated.map_err(|SecretsFull { until }| Problem::conflict(too_many(until)))
     });
     let webhook = rotated.await?.ok_or_else(|| Problem::not_found("webhook"))?;
     tracing::info!(account = %account, webhook_id = %id, "secret rotated");
     Ok(Json((&webhook).into()))
+}
+
+fn too_many(until: Timestamp) -> String {
+    format!(
+        "{SIGNING_SECRETS_MAX} secrets are valid already. Rotate again when the next one ends, at {}, or with \
+         'overlap_seconds' 0, which ends them all now.",
+        until.rounded_up_to_second()
+    )
 }
 
 fn parse_overlap(raw: &RawValue) -> Result<Duration, Faults> {

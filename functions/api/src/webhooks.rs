@@ -21,7 +21,7 @@ use hookline::{
     secret::Secret,
     store::{
         StoreError, event_types,
-        webhooks::{self as store, Order},
+        webhooks::{self as store, Created, Order},
     },
     time::Timestamp,
     webhook::{self, DisabledReason, SUBSCRIPTIONS_MAX, Webhook, WebhookStatus, WebhookView},
@@ -65,7 +65,10 @@ pub(crate) async fn find(app: &App, account: &AccountId, id: WebhookId) -> Resul
     tag = "Webhooks",
     security(("bearer" = ["manage"])),
     request_body = requests::NewWebhook,
-    responses((status = 201, description = "The webhook, with its secret.", body = WebhookWithSecret)),
+    responses(
+        (status = 201, description = "The webhook, with its secret.", body = WebhookWithSecret),
+        (status = 409, description = ""),
+    ),
 ))]
 pub(crate) async fn create(
     Manager(account): Manager,
@@ -86,7 +89,10 @@ pub(crate) async fn create(
     let id = WebhookId::new(now, &app.random);
     let secret = secret.unwrap_or_else(|| Secret::generate(&app.random));
     let webhook = Webhook { description, rate_limit, ..Webhook::new(account, id, url, events, secret, now) };
-    store::create(app, &webhook).await?;
+    if store::create(app, &webhook).await? == Created::QuotaFull {
+        let detail = format!("The account has {} webhooks, which is as many as it may have.", app.config.webhooks_max);
+        return Err(Problem::quota_exceeded(detail));
+    }
     tracing::info!(account = %webhook.account, webhook_id = %webhook.id, "webhook registered");
     Ok((StatusCode::CREATED, Json((&webhook).into())))
 }
@@ -157,13 +163,15 @@ impl Change {
         let Self { url, events, secret, description, rate_limit, status } = self;
         webhook.updated_at = now;
         set(&mut webhook.url, url.as_ref());
-        set(&mut webhook.events, events.as_ref());
+        if let Some(events) = events {
+            webhook.set_events(events.clone(), now);
+        }
         set(&mut webhook.description, description.as_ref());
         set(&mut webhook.rate_limit, rate_limit.as_ref());
         if let Some(secret) = secret {
             // A secret set outright is the only one from now on; rotate-secret is there for an overlap.
             webhook.secret = secret.clone();
-            webhook.previous_secret = None;
+            webhook.previous_secrets.clear();
         }
         match status {
             Some(WebhookStatus::Enabled) if !webhook.is_enabled() => webhook.enable(now),

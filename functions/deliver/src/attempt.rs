@@ -61,7 +61,7 @@ fn headers(event: &Event, webhook: &Webhook, number: u32, now: Timestamp) -> Hea
     let id = event.id.to_string();
     let timestamp_s = now.unix_seconds();
     let standard = signature::standard(webhook.signing_secrets(now), &id, timestamp_s, &event.payload);
-    let guide = signature::guide(&webhook.secret, &event.payload);
+    let guide = signature::guide(webhook.oldest_signing_secret(now), &event.payload);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, ascii(&format!("Hookline/{VERSION}")));

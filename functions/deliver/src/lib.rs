@@ -182,6 +182,8 @@ async fn deliver(deliverer: &Deliverer, wakeup: &Wakeup, subjects: &Subjects) ->
     let stored = subjects.deliveries.get(&(wakeup.account.clone(), wakeup.delivery));
     let stored = stored.cloned().unwrap_or(Versioned::NONE);
     log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
+    let recovered = webhook.and_then(|webhook| wakeup.recovered(webhook));
+    let wakeup = recovered.as_ref().unwrap_or(wakeup);
     match (event, webhook) {
         (None, _) => expire(deliverer, wakeup, webhook).await,
         (Some(event), None) => put_aside(deliverer, wakeup, event, None, stored, DeliveryStatus::Cancelled).await,
@@ -265,7 +267,7 @@ async fn stand_aside(deliverer: &Deliverer, wakeup: &Wakeup) -> Result<Done, Del
 
 /// The delivery as it stands while nothing was attempted and nothing is stored.
 fn before_first_attempt(wakeup: &Wakeup, event: &Event, webhook: &Webhook) -> Delivery {
-    let status = status_before_claim(webhook, event).unwrap_or(DeliveryStatus::Held);
+    let status = status_before_claim(webhook, &event.into()).unwrap_or(DeliveryStatus::Held);
     Delivery { status, ..Delivery::untouched(wakeup, event.event_type.clone()) }
 }
 

@@ -87,7 +87,7 @@ async fn read(app: &App, text: &str) -> Result<Said, MessageError> {
     });
     let new = input::new_event(&mut fields);
     if let Some(new) = &new
-        && event_types::find(app, &new.event_type).await?.is_none()
+        && !event_types::is_known(app, &new.event_type).await?
     {
         fields.fault("/type", "is not a known event type");
     }

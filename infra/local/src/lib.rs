@@ -20,6 +20,7 @@ use hookline::{
     config::Config,
     endpoint::{EndpointClient, EndpointPolicy},
     random::Random,
+    store::event_types::FoundTypes,
     time::Clock,
 };
 use options::Options;
@@ -50,7 +51,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = provision::config(&aws, options.retry_schedule.clone(), policy);
     provision::provision(&aws, &config).await?;
     let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
-    let app = App { dynamodb: aws.dynamodb(), sqs, scheduler, config, clock, random: Random::system() };
+    let app = App {
+        dynamodb: aws.dynamodb(),
+        sqs,
+        scheduler,
+        config,
+        clock,
+        random: Random::system(),
+        found_types: FoundTypes::default(),
+    };
     let token = local_token::ensure(&app, options.token.clone(), data).await?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", options.listen))?;

@@ -70,7 +70,7 @@ impl Bounded {
                         self.open.retain(|end| !end.is_cancelled());
                     }
                     self.open.push_back(end.clone());
-                    return Connection { stream, end, permit: permit };
+                    return Connection { stream, end, permit };
                 }
                 Err(error) => {
                     if self.told.now() {

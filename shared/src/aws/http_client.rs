@@ -74,26 +74,26 @@ impl HttpClient for OneHttpClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let Pool { client, generation } = self.0.pool().clone();
         let connector = client.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { connector, generation, connections: Arc::clone(&self.0) })
+        SharedHttpConnector::new(Connector { inner: connector, generation, connections: Arc::clone(&self.0) })
     }
 }
 
 /// Connects for one attempt of a call.
 #[derive(Debug)]
 struct Connector {
-    connector: SharedHttpConnector,
+    inner: SharedHttpConnector,
     generation: u64,
     connections: Arc<Connections>,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = self.connector.call(request);
+        let answer = self.inner.call(request);
         let unanswered = Unanswered(Some((Arc::clone(&self.connections), self.generation)));
         HttpConnectorFuture::new(async move {
             let answer = answer.await;
             if answer.is_ok() {
-                unanswered.is_answered();
+                unanswered.answered();
             }
             answer
         })
@@ -105,7 +105,7 @@ impl HttpConnector for Connector {
 struct Unanswered(Option<(Arc<Connections>, u64)>);
 
 impl Unanswered {
-    fn is_answered(mut self) {
+    fn answered(mut self) {
         self.0 = None;
     }
 }

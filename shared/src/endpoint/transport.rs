@@ -35,8 +35,9 @@ impl Clients {
         let keeping = make(IDLE_PER_TARGET_MAX)?;
         let instead = keeping.clone();
         let closing = move || {
-            let made = make(0).inspect_err(|error| tracing::warn!(%error, "connections are kept beyond their number"));
-            made.unwrap_or(instead)
+            let client =
+                make(0).inspect_err(|error| tracing::warn!(%error, "connections are kept beyond their number"));
+            client.unwrap_or(instead)
         };
         Ok(Self(Arc::new(Both { keeping, closing: LazyLock::new(Box::new(closing)) })))
     }

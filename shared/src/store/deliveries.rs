@@ -5,14 +5,15 @@ use super::{
     Item, StoreError, Written,
     event_cache::EventCache,
     events, from_item, keys, number, put_version,
-    sharded::{self, Listing, Page},
+    sharded::{self, Listing, Page, Row, Source},
     to_item, version_of,
     webhooks::Order,
 };
 use crate::{
+    answer::ANSWER_BYTES_MAX,
     app::{self, App},
     delivery::{Delivery, Turn, Wakeup},
-    event::Event,
+    event::{Event, EventSummary},
     id::{AccountId, DeliveryId, EventId, WebhookId},
     webhook::Webhook,
 };
@@ -168,7 +169,7 @@ async fn batch_get<'a>(
     if wanted.is_empty() {
         Ok(found)
     } else {
-        Err(StoreError::DynamoDb("a batch was answered in part too often".to_owned()))
+        Err(StoreError::Throttled("a batch was answered in part too often".to_owned()))
     }
 }
 
@@ -197,7 +198,7 @@ pub async fn put(app: &App, read: &Versioned, delivery: Delivery) -> Result<Resu
     }
 }
 
-/// Lists a webhook's deliveries, newest first, that `keep` keeps.
+/// Lists a webhook's deliveries that are stored, newest first, that `keep` keeps.
 pub async fn list(
     app: &App,
     webhook: &Webhook,
@@ -205,13 +206,75 @@ pub async fn list(
     limit: usize,
     keep: impl Fn(&Delivery) -> bool,
 ) -> Result<Page<Delivery>, StoreError> {
-    let listing = Listing {
+    let (sources, order) = (vec![stored(app, webhook)], Order::Newest);
+    let listing = Listing { sources, order, after, limit, weight_max: usize::MAX };
+    let keep = |mut row: Row| {
+        let delivery = row.first().map(from_item).transpose()?;
+        Ok(delivery.filter(&keep))
+    };
+    sharded::list(app, listing, keep, |_| 0).await
+}
+
+/// Where a webhook's deliveries are. They are read consistently: how each stands changes, and who has just asked for a retry
+/// or seen an answer looks for it here.
+fn stored<'a>(app: &'a App, webhook: &Webhook) -> Source<'a> {
+    Source {
         table: &app.config.deliveries_table,
         partitions: keys::delivery_partitions(&webhook.account, webhook.id),
-        order: Order::Newest,
-        after,
         window: (None, None),
-        limit,
+        attributes: &[],
+        consistent: true,
+    }
+}
+
+/// A delivery of a list.
+#[derive(Debug)]
+pub enum Listed {
+    /// As it is stored.
+    Stored(Delivery),
+    /// Not stored, since nothing was attempted yet: it exists if the event is the webhook's.
+    Unattempted(EventSummary),
+}
+
+/// What a page of deliveries is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Where it goes on.
+    pub after: Option<EventId>,
+    /// How many, at most.
+    pub limit: usize,
+    /// Whether those that were never attempted are wanted; reading the account's events is saved where they are not.
+    pub unattempted: bool,
+}
+
+/// Lists a webhook's deliveries, those that were never attempted included, newest first, as `show` makes them; `weigh` says
+/// how many bytes of the answer each takes.
+pub async fn list_all<T>(
+    app: &App,
+    webhook: &Webhook,
+    wanted: Wanted,
+    show: impl Fn(Listed) -> Option<T>,
+    weigh: impl Fn(&T) -> usize,
+) -> Result<Page<T>, StoreError> {
+    let Wanted { after, limit, unattempted } = wanted;
+    let events = Source {
+        table: &app.config.events_table,
+        partitions: keys::event_partitions(&webhook.account),
+        window: (Some(webhook.first_event()), None),
+        attributes: events::SUMMARY,
+        consistent: events::may_be_fresh(app, after),
     };
-    sharded::list(app, listing, |item| Ok(Some(from_item(item)?).filter(&keep))).await
+    let sources = [Some(stored(app, webhook)), Some(events).filter(|_| unattempted)].into_iter().flatten().collect();
+    let listing = Listing { sources, order: Order::Newest, after, limit, weight_max: ANSWER_BYTES_MAX };
+    let keep = |mut row: Row| match row.first() {
+        Some(stored) => Ok(show(Listed::Stored(from_item(stored)?))),
+        None => {
+            let event = row.items.pop().flatten();
+            Ok(event
+                .map(|item| events::read_summary(&item))
+                .transpose()?
+                .and_then(|event| show(Listed::Unattempted(event))))
+        }
+    };
+    sharded::list(app, listing, keep, weigh).await
 }

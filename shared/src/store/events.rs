@@ -2,17 +2,24 @@
 
 use super::{
     Item, StoreError, keys, names, number,
-    sharded::{self, Listing, Page},
+    sharded::{self, Listing, Page, Row, Source},
     text,
     webhooks::Order,
 };
 use crate::{
+    answer::{ANSWER_BYTES_MAX, escaped_len},
     app::App,
-    event::Event,
+    event::{Event, EventSummary},
     event_type::EventType,
     id::{AccountId, EventId},
 };
 use aws_sdk_dynamodb::{operation::put_item::PutItemError, primitives::Blob, types::AttributeValue};
+use std::time::Duration;
+
+/// The attributes of an [`EventSummary`].
+pub(super) const SUMMARY: &[&str] = &[keys::ID, "event_type", "test"];
+/// When an inconsistent read is sure to find an event: DynamoDB's copies are usually within a second of each other.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 /// Stores an event. Storing it twice is harmless: the first bytes under an id are the ones that stay.
 pub async fn put(app: &App, event: &Event) -> Result<(), StoreError> {
@@ -48,7 +55,6 @@ pub(super) fn is_expired(app: &App, id: EventId) -> bool {
 
 /// Reads an event's item.
 pub(super) fn read(account: &AccountId, mut item: Item) -> Result<Event, StoreError> {
-    let missing = |what: &str| StoreError::DynamoDb(format!("an event without {what}"));
     let id = sharded::id_of(&item).ok_or_else(|| missing("an id"))?;
     let event_type = item.remove("event_type").and_then(|name| match name {
         AttributeValue::S(name) => name.parse::<EventType>().ok(),
@@ -64,6 +70,24 @@ pub(super) fn read(account: &AccountId, mut item: Item) -> Result<Event, StoreEr
     })
 }
 
+/// Reads what an item that was read without its payload says of its event.
+pub(super) fn read_summary(item: &Item) -> Result<EventSummary, StoreError> {
+    let id = sharded::id_of(item).ok_or_else(|| missing("an id"))?;
+    let event_type = item.get("event_type").and_then(|name| name.as_s().ok()?.parse::<EventType>().ok());
+    Ok(EventSummary { id, event_type: event_type.ok_or_else(|| missing("a type"))?, test: item.contains_key("test") })
+}
+
+fn missing(what: &str) -> StoreError {
+    StoreError::DynamoDb(format!("an event without {what}"))
+}
+
+/// Whether a list of events that goes on after `after`, newest first, must be read consistently. The first page must show
+/// what its reader has just published. What a later page shows was stored long before a copy could still lack it, and never
+/// changes.
+pub(super) fn may_be_fresh(app: &App, after: Option<EventId>) -> bool {
+    after.is_none_or(|after| after.made_at().plus(SETTLED_AFTER) > app.clock.now())
+}
+
 /// Lists the account's events, newest first, of one type where it is given.
 pub async fn list(
     app: &App,
@@ -72,33 +96,42 @@ pub async fn list(
     after: Option<EventId>,
     limit: usize,
 ) -> Result<Page<Event>, StoreError> {
-    let listing = Listing {
+    let source = Source {
         table: &app.config.events_table,
         partitions: keys::event_partitions(account),
-        order: Order::Newest,
-        after,
         window: (None, None),
-        limit,
+        attributes: &[],
+        consistent: may_be_fresh(app, after),
     };
-    let wanted = |event: &Event| event_type.is_none_or(|wanted| event.event_type == *wanted);
-    sharded::list(app, listing, |item| Ok(Some(read(account, item)?).filter(wanted))).await
+    let order = Order::Newest;
+    let listing = Listing { sources: vec![source], order, after, limit, weight_max: ANSWER_BYTES_MAX };
+    let keep = |mut row: Row| {
+        let event = row.first().map(|item| read(account, item)).transpose()?;
+        Ok(event.filter(|event| event_type.is_none_or(|wanted| event.event_type == *wanted)))
+    };
+    sharded::list(app, listing, keep, |event| escaped_len(&event.payload) + 1).await
 }
 
-/// Reads the account's events from `window`'s first id to its last, oldest first, without tests.
+/// Reads which events the account has from `window`'s first id to its last, oldest first, without tests and without their
+/// payloads. None is missing that was stored before.
 pub async fn oldest_first(
     app: &App,
     account: &AccountId,
     window: (EventId, EventId),
     after: Option<EventId>,
     limit: usize,
-) -> Result<Page<Event>, StoreError> {
-    let listing = Listing {
+) -> Result<Page<EventSummary>, StoreError> {
+    let source = Source {
         table: &app.config.events_table,
         partitions: keys::event_partitions(account),
-        order: Order::Oldest,
-        after,
         window: (Some(window.0), Some(window.1)),
-        limit,
+        attributes: SUMMARY,
+        consistent: true,
     };
-    sharded::list(app, listing, |item| Ok(Some(read(account, item)?).filter(|event| !event.test))).await
+    let listing = Listing { sources: vec![source], order: Order::Oldest, after, limit, weight_max: usize::MAX };
+    let keep = |mut row: Row| {
+        let event = row.first().as_ref().map(read_summary).transpose()?;
+        Ok(event.filter(|event| !event.test))
+    };
+    sharded::list(app, listing, keep, |_| 0).await
 }

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | Webhooks | `account` = account | `id` = `wh_…` |
 //! | Webhooks | `account` = account | `id` = `deleted#wh_…` |
+//! | Webhooks | `account` = `#quota#<account>` | `id` = `webhooks` |
 //! | Webhooks | `account` = `#event-types` | `id` = name |
 //! | Webhooks | `account` = `#tokens` | `id` = `tok_…` |
 //! | Webhooks | `account` = `#token#<SHA-256>` | `id` = `token` |
@@ -54,6 +55,11 @@ pub const DELETED: &str = "deleted#";
 /// That a webhook was deleted.
 pub fn deleted_webhook(account: &AccountId, id: WebhookId) -> Item {
     key(ACCOUNT, account.to_string(), format!("{DELETED}{id}"))
+}
+
+/// How many webhooks an account has.
+pub fn webhook_count(account: &AccountId) -> Item {
+    key(ACCOUNT, format!("#quota#{account}"), "webhooks")
 }
 
 /// A custom event type.
@@ -122,6 +128,7 @@ mod tests {
     enum Thing {
         Webhook(AccountId, WebhookId),
         DeletedWebhook(AccountId, WebhookId),
+        WebhookCount(AccountId),
         EventType(String),
         Token(TokenId),
         TokenByHash(String),
@@ -138,6 +145,7 @@ mod tests {
             match self {
                 Self::Webhook(account, id) => ("webhooks", webhook(account, *id)),
                 Self::DeletedWebhook(account, id) => ("webhooks", deleted_webhook(account, *id)),
+                Self::WebhookCount(account) => ("webhooks", webhook_count(account)),
                 Self::EventType(name) => ("webhooks", event_type(name)),
                 Self::Token(id) => ("webhooks", token(id)),
                 Self::TokenByHash(hash) => ("webhooks", token_by_hash(hash)),
@@ -152,8 +160,21 @@ mod tests {
 
     /// Accounts of the words that our keys are made of, few enough to meet each other.
     fn account() -> impl Strategy<Value = AccountId> {
-        let words =
-            ["a", "key", "pace", "token", "tokens", "event-types", "deleted", "publish", "0", "7", "wh_1", "evt_1"];
+        let words = [
+            "a",
+            "key",
+            "pace",
+            "token",
+            "tokens",
+            "event-types",
+            "quota",
+            "deleted",
+            "publish",
+            "0",
+            "7",
+            "wh_1",
+            "evt_1",
+        ];
         let name = prop::collection::vec(prop::sample::select(words.to_vec()), 1..3).prop_map(|words| words.join("-"));
         name.prop_map(|name| name.parse().expect("a name"))
     }
@@ -167,7 +188,7 @@ mod tests {
     fn thing() -> impl Strategy<Value = Thing> {
         let hash = prop::sample::select(vec!["0", "00", "key", "ab"]).prop_map(str::to_owned);
         let name = prop::sample::select(vec!["a.b", "wh_1.x", "deleted.y", "publish.z"]).prop_map(str::to_owned);
-        (0_u8..10, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
+        (0_u8..11, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
             |(kind, account, one, other, hash, name)| {
                 let ((webhook, event, token), (of_other, ..)) = (made(one), made(other));
                 match kind {
@@ -180,6 +201,7 @@ mod tests {
                     6 => Thing::PublishPace(account),
                     7 => Thing::Event(account, event),
                     8 => Thing::Idempotency(account, hash),
+                    9 => Thing::WebhookCount(account),
                     _ => Thing::Delivery(account, DeliveryId { event, webhook: of_other }),
                 }
             },

@@ -8,13 +8,14 @@ pub mod events;
 pub mod idempotency;
 pub mod keys;
 pub mod pace;
+mod quota;
 pub mod sharded;
 pub mod tokens;
 pub mod webhooks;
 
 use crate::app::{self, App};
 use aws_sdk_dynamodb::{
-    error::SdkError,
+    error::{ProvideErrorMetadata, SdkError},
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -30,6 +31,9 @@ pub enum StoreError {
     /// DynamoDB refused, or did not answer.
     #[error("DynamoDB: {0}")]
     DynamoDb(String),
+    /// DynamoDB has no room for the request now; it did nothing.
+    #[error("DynamoDB is throttled: {0}")]
+    Throttled(String),
     /// An item is not what this version writes.
     #[error("an item cannot be read: {0}")]
     Item(#[from] serde_dynamo::Error),
@@ -38,9 +42,14 @@ pub enum StoreError {
     Contended(String),
 }
 
-impl<E: Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static> From<SdkError<E, R>> for StoreError {
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
     fn from(error: SdkError<E, R>) -> Self {
-        Self::DynamoDb(app::causes(&error))
+        let causes = app::causes(&error);
+        if app::is_throttling(error.code()) { Self::Throttled(causes) } else { Self::DynamoDb(causes) }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Webhooks in their table.
 
-use super::{Item, StoreError, Written, cut, from_item, keys, names, number, put_version, text, to_item, version_of};
+use super::{
+    Item, StoreError, Written, cut, from_item, keys, names, number, put_version, quota, text, to_item, version_of,
+};
 use crate::{
     app::App,
     id::{AccountId, WebhookId},
     webhook::Webhook,
 };
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::Select};
 
 /// Tries of a change that another writer was faster with.
 const CHANGE_TRIES: usize = 8;
@@ -20,10 +22,22 @@ pub struct WebhookPage {
     pub next: Option<WebhookId>,
 }
 
-/// Stores a new webhook.
-pub async fn create(app: &App, webhook: &Webhook) -> Result<(), StoreError> {
+/// What came of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The webhook is stored.
+    Stored,
+    /// The account has as many webhooks as it may.
+    QuotaFull,
+}
+
+/// Stores a new webhook, if the account may have another one.
+pub async fn create(app: &App, webhook: &Webhook) -> Result<Created, StoreError> {
+    if !quota::take(app, &webhook.account).await? {
+        return Ok(Created::QuotaFull);
+    }
     match put_version(app, &app.config.webhooks_table, to_item(webhook)?, 0).await? {
-        Written::Yes => Ok(()),
+        Written::Yes => Ok(Created::Stored),
         Written::No(_) => Err(StoreError::Contended(webhook.id.to_string())),
     }
 }
@@ -79,7 +93,26 @@ pub async fn delete(app: &App, account: &AccountId, id: WebhookId) -> Result<boo
     let call = app.dynamodb.delete_item().table_name(&app.config.webhooks_table);
     let call = call.return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
     let deleted = call.set_key(Some(keys::webhook(account, id))).send().await?;
-    Ok(deleted.attributes.is_some_and(|item| !item.is_empty()))
+    let is_deleted = deleted.attributes.is_some_and(|item| !item.is_empty());
+    if is_deleted && let Err(error) = quota::give_back(app, account).await {
+        // It is deleted; that it is still counted is put right by a recount.
+        tracing::warn!(%account, %error, "a deleted webhook is still counted");
+    }
+    Ok(is_deleted)
+}
+
+/// How many webhooks the account has, counted.
+pub(super) async fn count(app: &App, account: &AccountId) -> Result<usize, StoreError> {
+    let (mut counted, mut start) = (0, None);
+    loop {
+        let call = query(app, account, WebhookId::PREFIX).select(Select::Count);
+        let found = call.set_exclusive_start_key(start).send().await?;
+        counted += usize::try_from(found.count).unwrap_or_default();
+        start = found.last_evaluated_key;
+        if start.is_none() {
+            return Ok(counted);
+        }
+    }
 }
 
 /// The account's webhooks that were deleted lately: the newest `limit` of them.

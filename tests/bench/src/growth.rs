@@ -23,6 +23,7 @@ use hookline::{
     secret::Secret,
     store::{
         deliveries::{self, Versioned},
+        event_types::FoundTypes,
         webhooks,
     },
     time::Clock,
@@ -198,7 +199,15 @@ async fn app(folder: &Path) -> anyhow::Result<App> {
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
     provision::provision(&aws, &config).await?;
     let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
-    Ok(App { dynamodb: aws.dynamodb(), sqs, scheduler, config, clock, random: Random::system() })
+    Ok(App {
+        dynamodb: aws.dynamodb(),
+        sqs,
+        scheduler,
+        config,
+        clock,
+        random: Random::system(),
+        found_types: FoundTypes::default(),
+    })
 }
 
 /// Registers webhooks of `account` for every event.

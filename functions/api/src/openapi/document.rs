@@ -56,7 +56,7 @@ fn problems() -> Value {
         ("403", "The token lacks the scope, or is bound to another account."),
         ("404", "There is no such object in the account."),
         ("409", "What the object is like does not allow it, or it is being changed by others; `detail` tells."),
-        ("413", "The body is too large: 256 KiB for an event, 5 MiB for a batch, 64 KiB otherwise."),
+        ("413", "The body is too large: 256 KiB for an event, 2.5 MiB for a batch, 64 KiB otherwise."),
         ("415", "The body is not application/json."),
         ("422", "The body or the query breaks rules; `errors` has all of them."),
         ("500", "Something went wrong on our side."),
@@ -76,6 +76,14 @@ fn problems() -> Value {
             "application/json": { "schema": { "type": "object" } },
         },
     }));
+    responses.insert(
+        "Problem503".to_owned(),
+        json!({
+            "description": "The service is busy; `Retry-After` has the seconds to wait.",
+            "headers": { "Retry-After": { "required": true, "schema": { "type": "integer", "minimum": 1 } } },
+            "content": content,
+        }),
+    );
     responses.into()
 }
 
@@ -100,7 +108,7 @@ fn complete_operation(operation: &mut Value) {
     let responses = operation["responses"].as_object_mut().expect("responses");
     let mut problems: BTreeSet<String> = responses.keys().filter(|status| status.starts_with('4')).cloned().collect();
     let follow = [
-        (!is_open, &["400", "401", "403", "429", "500"][..]),
+        (!is_open, &["400", "401", "403", "429", "500", "503"][..]),
         (has_path, &["404"]),
         (has_body, &["413", "415", "422"]),
         (has_query, &["422"]),

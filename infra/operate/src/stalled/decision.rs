@@ -4,6 +4,8 @@
 use super::tables::OldEvent;
 use hookline::{
     delivery::{Delivery, DeliveryStatus, STANDS_STILL_AFTER, Turn, Wakeup},
+    event::EventSummary,
+    publishing::status_before_claim,
     time::Timestamp,
     webhook::Webhook,
 };
@@ -91,18 +93,18 @@ pub(super) fn stored(delivery: &Delivery, webhook: &Webhook, line: Duration, now
     Some(Stalled { task, why, overdue })
 }
 
-/// What is to be done about an event for which no delivery to `webhook` is stored, although it is owed one.
-///
-/// The webhook does not say since when it is enabled and has its subscriptions, but when it was last changed. What is older
-/// than that may not be owed, and is left to be recovered.
+/// What is to be done about an event for which no delivery to `webhook` is stored, although it is on its way. What a disabling holds
+/// is left to be recovered.
 pub(super) fn never_attempted(webhook: &Webhook, event: &OldEvent, waits: Waits, now: Timestamp) -> Option<Stalled> {
-    let published_at = event.id.made_at();
-    let overdue = now.since(published_at.plus(waits.first));
-    let is_owed = webhook.is_enabled()
-        && webhook.wants(event.id, &event.event_type)
-        && webhook.created_at <= published_at
-        && webhook.updated_at <= published_at;
-    let stalled = Stalled { task: Wakeup::first(webhook, event.id), why: Why::NeverAttempted, overdue };
+    let overdue = now.since(event.id.made_at().plus(waits.first));
+    let summary = EventSummary { id: event.id, event_type: event.event_type.clone(), test: false };
+    let is_owed = status_before_claim(webhook, &summary) == Some(DeliveryStatus::Pending);
+    let first = Wakeup::first(webhook, event.id);
+    let task = match webhook.recovery_of(event.id) {
+        Some(round) => Wakeup { turn: Turn::Scheduled { round, step: 1 }, ..first },
+        None => first,
+    };
+    let stalled = Stalled { task, why: Why::NeverAttempted, overdue };
     Some(stalled).filter(|_| is_owed && overdue > OVERDUE_MIN + waits.line)
 }
 
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_before_the_webhooks_last_change_may_not_be_owed() {
+    fn what_a_disabling_holds_or_was_not_subscribed_to_is_not_owed() {
         let waits = Waits { first: Duration::ZERO, line: Duration::ZERO };
         let mut changed = webhook();
         changed.disable(DisabledReason::Manual, ago(minutes(70)));

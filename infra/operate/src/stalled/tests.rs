@@ -56,7 +56,15 @@ async fn stack() -> App {
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::Strict);
     provision::provision(&aws, &config).await.expect("tables and queues are made");
     let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
-    App { dynamodb: aws.dynamodb(), sqs, scheduler, config, clock, random: Random::system() }
+    App {
+        dynamodb: aws.dynamodb(),
+        sqs,
+        scheduler,
+        config,
+        clock,
+        random: Random::system(),
+        found_types: hookline::store::event_types::FoundTypes::default(),
+    }
 }
 
 /// Stores an event that `webhook`'s account published so long ago.
@@ -124,7 +132,7 @@ async fn a_stalled_delivery_is_printed_and_its_task_enqueued_when_that_is_asked_
     let tasks = queued(&app).await;
     let turn = Turn::Scheduled { round: 0, step: 2 };
     assert_eq!(tasks, [Wakeup { turn, ..Wakeup::first(&webhook, event) }]);
-    assert!(delivery.wants(&tasks[0]));
+    assert!(delivery.wants(&tasks[0], now()));
 }
 
 #[tokio::test]
