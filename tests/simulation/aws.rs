@@ -12,11 +12,12 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
+use strict_aws::call::{Call, Service};
+use strict_aws::grants;
 use tokio::time::sleep;
 
 use crate::faults::Kind;
 use crate::processes::Identity;
-use crate::wire::{Call, Service};
 use crate::world::World;
 
 /// The SDK's HTTP client in one process.
@@ -48,7 +49,9 @@ impl FaultyAws {
         identity.live_on().await;
         let call = Call::read(&request);
         world.count_call();
-        assert!(call.reads_consistently(), "{call} may be answered with what is past");
+        if !self.is_allowed(&call) {
+            return Ok(call.denied());
+        }
         let fault = self.draw(&call);
         world.trace(|| format!("p{} i{} {call}", identity.number, identity.invocation()));
         if let Some(kind) = fault.filter(|kind| !matches!(kind, Kind::CrashBefore | Kind::CrashAfter)) {
@@ -84,6 +87,11 @@ impl FaultyAws {
         sleep(Duration::from_millis(world.dice.between(0, 8) as u64)).await;
         identity.live_on().await;
         Ok(answer)
+    }
+
+    /// Whether the function's role grants what the call needs.
+    fn is_allowed(&self, call: &Call) -> bool {
+        grants::needs(call).iter().all(|need| self.0.world.grants(self.0.function, need))
     }
 
     /// The fault that this call meets, if it meets one.
@@ -122,6 +130,11 @@ impl FaultyAws {
         let answer = self.0.world.aws.call(request).await;
         if answer.status().is_success() {
             self.0.world.observe(&call);
+            if call.service == Service::Sqs {
+                let bytes = answer.body().bytes().unwrap_or_default();
+                let sent = serde_json::from_slice(bytes).unwrap_or_default();
+                self.0.world.note_sent(&self.0.lineage(), &sent);
+            }
         } else {
             self.0.world.trace(|| format!("p{} refused: {}", self.0.number, answer.status()));
         }
@@ -152,7 +165,7 @@ impl FaultyAws {
         for (table, wanted) in requests.iter_mut() {
             let all = wanted["Keys"].as_array_mut().expect("keys");
             let (out, within): (Vec<_>, Vec<_>) =
-                all.drain(..).partition(|key| keys.contains(&crate::wire::key_text(table, key)));
+                all.drain(..).partition(|key| keys.contains(&strict_aws::call::key_text(table, key)));
             *all = within;
             if !out.is_empty() {
                 left.insert(table.clone(), json!({"Keys": out, "ConsistentRead": wanted["ConsistentRead"]}));
@@ -179,6 +192,7 @@ impl FaultyAws {
         if !entries.is_empty() {
             answer = world.ask(Service::Sqs, "SendMessageBatch", &call.body).await;
             world.observe(&call);
+            world.note_sent(&self.0.lineage(), &answer);
         }
         answer["Failed"] = Value::Array(refused);
         HttpResponse::new(200.try_into().expect("a status"), SdkBody::from(answer.to_string()))

@@ -63,7 +63,13 @@ kinds! {
     ScheduleLate,
     /// A schedule fired twice.
     ScheduleTwice,
+    /// An asynchronous invocation failed, and Lambda tries it again or gives it up.
+    AsyncFailed,
+    /// Lambda gave up an asynchronous invocation.
+    AsyncGivenUp,
     // Processes
+    /// A process ended before its first event.
+    InitFailed,
     /// A process whose clock is wrong began.
     ClockSkewed,
     /// A process ended between a receiver's answer and its record.

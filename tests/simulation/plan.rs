@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) call_faults: u32,
     /// Messages and schedules that come late, twice or in another order, in a thousand.
     pub(crate) message_faults: u32,
+    /// Processes that end before their first event, in a thousand.
+    pub(crate) init_faults: u32,
     /// How far a process's clock is off, at most, either way.
     pub(crate) skew_ms: i64,
     /// How long a received message stays hidden.
@@ -47,6 +49,7 @@ impl Plan {
             retention: Duration::from_secs(dice.weighted(&[(2, 1), (30 * 24, 9)]) * 60 * 60),
             call_faults: unless_faultless(*dice.pick(&[0, 10, 30, 80, 150])),
             message_faults: unless_faultless(*dice.pick(&[0, 30, 100, 250])),
+            init_faults: unless_faultless(*dice.pick(&[0, 0, 0, 50, 600])),
             skew_ms: if faultless { 0 } else { *dice.pick(&[0, 500, 2000]) },
             visibility_s: if faultless { 180 } else { *dice.pick(&[180, 180, 30]) },
             receipts_max: *dice.pick(&[2, 10]),

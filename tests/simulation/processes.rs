@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use axum::Router;
@@ -11,16 +10,16 @@ use deliver::Deliverer;
 use futures::FutureExt;
 use hookline::app::{App, Lazy};
 use hookline::endpoint::{EndpointClient, EndpointPolicy};
+use hookline::store::webhooks;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::FaultyAws;
+use crate::deployed::STACK;
 use crate::faults::Kind;
+use crate::lineage::Lineage;
 use crate::receivers;
 use crate::world::World;
-
-/// The functions' timeout in `template.yaml`.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +31,16 @@ pub(crate) enum Function {
 }
 
 impl Function {
+    /// Its name in the template.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Publish => "publish",
+            Self::Deliver => "deliver",
+            Self::Retry => "retry",
+        }
+    }
+
     /// Processes of it at once.
     pub(crate) fn concurrency(self) -> usize {
         match self {
@@ -48,12 +57,18 @@ pub(crate) struct Identity {
     pub(crate) function: Function,
     /// Which event it is dealing with.
     invocation: AtomicU64,
+    /// What that event comes from.
+    lineage: Mutex<Lineage>,
     dead: CancellationToken,
 }
 
 impl Identity {
     pub(crate) fn invocation(&self) -> u64 {
         self.invocation.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.lineage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the process: nothing that it does from now on has an effect.
@@ -76,6 +91,25 @@ pub(crate) struct Process {
     pub(crate) router: Router,
     identity: Arc<Identity>,
     busy: AtomicBool,
+    /// Whether it has been made ready for its first event.
+    begun: AtomicBool,
+}
+
+impl Process {
+    /// Does what a process does before its first event, once. The function's own failure is no reason not to start; Lambda's
+    /// is one.
+    async fn begin(&self) {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (identity, world) = (&self.identity, &self.identity.world);
+        if !world.is_calm() && world.dice.permille(world.plan.init_faults) {
+            world.fault(Kind::InitFailed, Some(identity.invocation()), "");
+            identity.kill();
+            return std::future::pending().await;
+        }
+        let _ = webhooks::touch(&self.app).await;
+    }
 }
 
 /// All processes.
@@ -93,8 +127,21 @@ impl Fleet {
         Arc::new(Self { world, processes, made: AtomicU64::new(0), invocations: AtomicU64::new(0), freed })
     }
 
-    /// Lets a process of `function` do `work`; `None` where it ended on the way.
+    /// Lets a process of `function` do `work`, which comes from no other; `None` where it ended on the way.
     pub(crate) async fn invoke<T, F>(&self, function: Function, work: impl FnOnce(Arc<Process>) -> F) -> Option<T>
+    where
+        F: Future<Output = T>,
+    {
+        self.invoke_from(function, Lineage::default(), work).await
+    }
+
+    /// Lets a process of `function` do `work` of that lineage; `None` where it ended on the way.
+    pub(crate) async fn invoke_from<T, F>(
+        &self,
+        function: Function,
+        lineage: Lineage,
+        work: impl FnOnce(Arc<Process>) -> F,
+    ) -> Option<T>
     where
         F: Future<Output = T>,
     {
@@ -102,14 +149,18 @@ impl Fleet {
         let identity = Arc::clone(&process.identity);
         let invocation = self.invocations.fetch_add(1, Ordering::Relaxed);
         identity.invocation.store(invocation, Ordering::Relaxed);
+        *identity.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
         let now_ms = self.world.now_ms();
         self.world.record().invocations.insert(invocation, now_ms);
         self.world.trace(|| format!("p{} {function:?} begins i{invocation}", identity.number));
         let worked = tokio::select! {
             biased;
             () = identity.dead.cancelled() => None,
-            worked = work(Arc::clone(&process)) => Some(worked),
-            () = tokio::time::sleep(TIMEOUT) => {
+            worked = async {
+                process.begin().await;
+                work(Arc::clone(&process)).await
+            } => Some(worked),
+            () = tokio::time::sleep(STACK.function(function.name()).timeout) => {
                 self.world.fault(Kind::Hang, Some(invocation), "");
                 identity.kill();
                 None
@@ -168,6 +219,7 @@ impl Fleet {
             number,
             function,
             invocation: AtomicU64::new(0),
+            lineage: Mutex::default(),
             dead: CancellationToken::new(),
         });
         let app = app(&identity, skew_ms);
@@ -178,7 +230,14 @@ impl Fleet {
             Arc::new(move |request| receivers::receive(Arc::clone(&receive), request).boxed()),
         );
         let deliverer = Deliverer { app: app.clone(), endpoints };
-        Process { router: api::router(app.clone()), app, deliverer, identity, busy: AtomicBool::new(false) }
+        Process {
+            router: api::router(app.clone()),
+            app,
+            deliverer,
+            identity,
+            busy: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Process>>> {

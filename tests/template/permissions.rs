@@ -3,7 +3,6 @@
 //! The code's actions are read off its source: from every function of a crate below `functions/`, along the calls into
 //! `shared/`, to the calls of the SDK's clients.
 
-use crate::template::{items, resources, template, text};
 use regex_lite::Regex;
 use serde_json::Value;
 use std::{
@@ -11,6 +10,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use strict_aws::template::{items, resources, template, text};
 
 /// What Lambda does in the role of a function that a queue feeds.
 const FED_BY_A_QUEUE: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
