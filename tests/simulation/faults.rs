@@ -46,7 +46,21 @@ kinds! {
     KeysUnprocessed,
     /// `SendMessageBatch` refused entries.
     EntriesFailed,
+    /// A partition of a table takes no more in this second.
+    PartitionThrottled,
+    /// `BatchGetItem` left keys whose partitions take no more in this second, perhaps all.
+    KeysThrottled,
+    /// `SendMessageBatch` refused what came on top of what the queue takes in a second.
+    EntriesThrottled,
+    /// A read that need not be consistent was answered with what was.
+    StaleRead,
+    /// The first call after a freeze went to a connection that was dead.
+    DeadConnection,
     // Messages and schedules
+    /// A mapping handed a batch over seconds after its receipt.
+    MappingLagged,
+    /// Lambda refused a batch: its messages come again after their visibility timeout.
+    MappingThrottled,
     /// A message was handed over twice.
     MessageTwice,
     /// A message was handed over late, with its visibility timeout running.

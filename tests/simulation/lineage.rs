@@ -13,9 +13,6 @@ use crate::deployed::STACK;
 use crate::processes::Function;
 use crate::world::World;
 
-/// Invocations of one function in one chain of requests before Lambda stops it.
-const CHAIN_MAX: u32 = 16;
-
 /// Invocations of each function that an event comes from. Whatever does not come by a queue begins anew.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lineage(BTreeMap<&'static str, u32>);
@@ -48,8 +45,9 @@ impl World {
         }
         let chain = lineage.of(function) + 1;
         let name = function.name();
-        if chain > CHAIN_MAX && !STACK.function(name).allows_recursion {
-            self.breach(format!("{name} came to itself {CHAIN_MAX} times, and Lambda stopped it"));
+        let most = self.plan.chain_max;
+        if chain > most && !STACK.function(name).allows_recursion {
+            self.breach(format!("{name} was invoked {most} times by what it had sent itself, and Lambda stopped it"));
         }
         lineage.0.insert(name, chain);
         let longest = &mut self.record().longest_chains;

@@ -8,6 +8,8 @@
 //! | `processes.rs` | the processes that run the handlers, and die |
 //! | `aws.rs`, `outages.rs` | the faults of calls of AWS |
 //! | `lineage.rs` | what messages come from |
+//! | `history.rs` | what a read may be answered with that need not be consistent |
+//! | `throughput.rs` | what a partition and a queue take in a second |
 //! | `deployed.rs` | the template that the run is held to |
 //! | `sources.rs` | what invokes the handlers: queues and schedules |
 //! | `receivers.rs`, `users.rs`, `ledger.rs` | everybody outside, and what they were promised |
@@ -19,6 +21,7 @@ mod aws;
 mod deployed;
 mod dice;
 mod faults;
+mod history;
 mod invariants;
 mod ledger;
 mod lineage;
@@ -28,6 +31,7 @@ mod plan;
 mod processes;
 mod receivers;
 mod sources;
+mod throughput;
 mod users;
 mod world;
 
@@ -134,6 +138,9 @@ async fn redrive(world: &World) -> bool {
 /// The seeds that `cargo test` runs.
 const SEEDS: u64 = 100;
 
+/// Faults of what Hookline does not do yet: every read that a run makes is consistent.
+const AWAITED: &[Kind] = &[Kind::StaleRead];
+
 /// Violations after which no more seeds are run; of a mutant, one is enough.
 fn failures_max() -> usize {
     if std::env::var_os("MUTANT").is_some_and(|mutant| !mutant.is_empty()) { 1 } else { 10 }
@@ -195,7 +202,7 @@ fn the_invariants_hold_whatever_goes_wrong() {
     println!("longest chains of one function's invocations: {:?}", sum.longest_chains);
     println!("granted and never used: {:#?}", deployed::unused(&sum.grants));
     assert!(failures.is_empty(), "{} violations:\n{}", failures.len(), failures.join("\n"));
-    let missing = sum.counts.missing();
+    let missing: Vec<_> = sum.counts.missing().into_iter().filter(|kind| !AWAITED.contains(kind)).collect();
     assert!(seeds < SEEDS || missing.is_empty(), "faults that never happened: {missing:?}");
 }
 

@@ -1,7 +1,7 @@
 //! The processes that run Hookline: Lambda's execution environments. Each has a clock of its own, deals with one event at a
 //! time and may end at any call; what it holds in memory ends with it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_dynamodb::config::retry::RetryPartition;
@@ -14,12 +14,15 @@ use hookline::store::webhooks;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::FaultyAws;
+use crate::aws::{FaultyAws, Rest};
 use crate::deployed::STACK;
 use crate::faults::Kind;
 use crate::lineage::Lineage;
 use crate::receivers;
 use crate::world::World;
+
+/// The time without work after which a connection may have been cut off without a word.
+const FREEZE_MS: i64 = 60_000;
 
 /// A function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,12 @@ pub(crate) struct Identity {
     invocation: AtomicU64,
     /// What that event comes from.
     lineage: Mutex<Lineage>,
+    /// What the last batch that it asked for was not answered.
+    pub(crate) rest: Mutex<Option<Rest>>,
+    /// Whether its connections to AWS have died while it was frozen.
+    pub(crate) connections_dead: AtomicBool,
+    /// When it was last at work.
+    ended_ms: AtomicI64,
     dead: CancellationToken,
 }
 
@@ -151,6 +160,10 @@ impl Fleet {
         identity.invocation.store(invocation, Ordering::Relaxed);
         *identity.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
         let now_ms = self.world.now_ms();
+        let was_frozen = now_ms.saturating_sub(identity.ended_ms.load(Ordering::Relaxed)) >= FREEZE_MS;
+        if was_frozen && !self.world.is_calm() && self.world.dice.permille(self.world.plan.dead_connections) {
+            identity.connections_dead.store(true, Ordering::Relaxed);
+        }
         self.world.record().invocations.insert(invocation, now_ms);
         self.world.trace(|| format!("p{} {function:?} begins i{invocation}", identity.number));
         let worked = tokio::select! {
@@ -172,6 +185,7 @@ impl Fleet {
         if worked.is_none() {
             self.lock().retain(|other| !Arc::ptr_eq(other, &process));
         }
+        identity.ended_ms.store(self.world.now_ms(), Ordering::Relaxed);
         process.busy.store(false, Ordering::Relaxed);
         self.freed.notify_waiters();
         worked
@@ -220,6 +234,9 @@ impl Fleet {
             function,
             invocation: AtomicU64::new(0),
             lineage: Mutex::default(),
+            rest: Mutex::default(),
+            connections_dead: AtomicBool::new(false),
+            ended_ms: AtomicI64::new(i64::MAX),
             dead: CancellationToken::new(),
         });
         let app = app(&identity, skew_ms);

@@ -204,11 +204,19 @@ pub(crate) async fn poll_queue(fleet: Arc<Fleet>, queue: &'static str, function:
                 let wait_ms = world.dice.between(0, TWICE_MAX_MS);
                 spawn(&fleet, again(Arc::clone(&fleet), function, message.clone(), wait_ms));
             }
+            if !world.is_calm() && world.dice.permille(world.plan.mapping_throttles) {
+                world.fault(Kind::MappingThrottled, None, queue);
+                continue;
+            }
+            let lag_ms = if world.is_calm() { 0 } else { world.dice.between(0, world.plan.mapping_lag_ms) };
+            if lag_ms > 0 {
+                world.fault(Kind::MappingLagged, None, queue);
+            }
             let late_ms = if world.meddles() { world.dice.between(1, LATE_MAX_MS) } else { 0 };
             if late_ms > 0 {
                 world.fault(Kind::MessageLate, None, queue);
             }
-            spawn(&fleet, hand_over(Arc::clone(&fleet), queue, function, messages, late_ms, slot));
+            spawn(&fleet, hand_over(Arc::clone(&fleet), queue, function, messages, lag_ms + late_ms, slot));
         }
     }
 }
@@ -308,7 +316,8 @@ async fn invoke_asynchronously(fleet: &Arc<Fleet>, schedule: &DueSchedule) {
     let world = &fleet.world;
     for wait_s in ASYNC_WAITS_S {
         sleep(Duration::from_secs(wait_s)).await;
-        if invoke_retry(fleet, schedule).await.is_some() {
+        let is_lost = !world.is_calm() && world.dice.permille(world.plan.async_faults);
+        if !is_lost && invoke_retry(fleet, schedule).await.is_some() {
             return;
         }
         world.fault(Kind::AsyncFailed, None, &schedule.name);

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::deployed::STACK;
 use crate::dice::Dice;
 use crate::faults::{Counts, Fault, Kind};
+use crate::history::History;
 use crate::ledger::Ledger;
 use crate::lineage::Lineages;
 use crate::outages::Outages;
@@ -30,6 +31,7 @@ use crate::plan::Plan;
 use crate::processes::Function;
 use crate::receivers::{Post, Receivers};
 use crate::sources::Alarms;
+use crate::throughput::Throughput;
 
 /// Calls of AWS that one seed may make: more is a livelock.
 const CALLS_MAX: u64 = 20_000;
@@ -75,6 +77,8 @@ pub(crate) struct World {
     pub(crate) alarms: Alarms,
     pub(crate) outages: Outages,
     pub(crate) lineages: Lineages,
+    pub(crate) throughput: Throughput,
+    pub(crate) history: History,
     clock: TrueClock,
     record: Mutex<Record>,
     trace: Mutex<(DefaultHasher, bool)>,
@@ -106,6 +110,7 @@ impl World {
         let aws = EmbeddedAws::open(None, skewed(clock, 0)).expect("in memory");
         let mut config = provision::config(&aws, plan.retry_schedule(), EndpointPolicy::Strict);
         config.retention = plan.retention;
+        config.publish_rate_limit = plan.publish_rate_limit;
         provision::provision(&aws, &config).await.expect("tables and queues");
         for queue in [provision::DELIVERIES, provision::EVENTS] {
             let settings = QueueSettings {
@@ -124,6 +129,8 @@ impl World {
             alarms: Alarms::default(),
             outages: Outages::default(),
             lineages: Lineages::default(),
+            throughput: Throughput::default(),
+            history: History::default(),
             clock,
             record: Mutex::default(),
             trace: Mutex::new((DefaultHasher::new(), shown)),

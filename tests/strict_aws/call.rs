@@ -74,6 +74,26 @@ impl Call {
         keys.collect()
     }
 
+    /// The messages of a `SendMessageBatch`.
+    pub fn bodies(&self) -> Vec<String> {
+        let entries = self.body["Entries"].as_array().into_iter().flatten();
+        entries.filter_map(|entry| Some(entry["MessageBody"].as_str()?.to_owned())).collect()
+    }
+
+    /// How many entries a batch of messages has.
+    pub fn entries(&self) -> usize {
+        self.body["Entries"].as_array().map_or(0, Vec::len)
+    }
+
+    /// The service's refusal of what cannot be asked for.
+    pub fn invalid(&self) -> HttpResponse {
+        match self.service {
+            Service::DynamoDb => error(400, "com.amazon.coral.validate#ValidationException", None),
+            Service::Sqs => error(400, "com.amazonaws.sqs#InvalidParameterValue", Some("InvalidParameterValue;Sender")),
+            Service::Scheduler => error(400, "ValidationException", None),
+        }
+    }
+
     /// The operation as IAM and the service's model name it.
     pub fn api_operation(&self) -> &str {
         match self.operation.as_str() {

@@ -8,9 +8,11 @@
 //! | `stack.rs` | what the template says of each function |
 //! | `grants.rs` | IAM: what a function's role allows |
 //! | `limits.rs` | sizes and counts that the services refuse |
+//! | `record.rs` | requests written down, for AWS's own models to judge |
 
 pub mod call;
 pub mod grants;
 pub mod limits;
+pub mod record;
 pub mod stack;
 pub mod template;
