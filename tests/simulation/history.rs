@@ -22,13 +22,26 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().push((at_ms, item));
     }
 
-    /// The item as it was at `at_ms`, if it was written since; before its first write it was not there.
-    fn before_change(&self, key: &str, at_ms: i64) -> Option<Option<Value>> {
+    /// What the item was at `at_ms`: before its first write it was not there.
+    fn at(&self, key: &str, at_ms: i64) -> Past {
         let writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let writes = writes.get(key)?;
-        writes.last().filter(|(last_ms, _)| *last_ms > at_ms)?;
-        Some(writes.iter().rev().find(|(write_ms, _)| *write_ms <= at_ms).and_then(|(_, item)| item.clone()))
+        let Some(writes) = writes.get(key).filter(|writes| writes.iter().any(|(write_ms, _)| *write_ms > at_ms)) else {
+            return Past::Present;
+        };
+        let before = writes.iter().rev().find(|(write_ms, _)| *write_ms <= at_ms);
+        before.and_then(|(_, item)| item.clone()).map_or(Past::Absent, Past::Other)
     }
+}
+
+/// What an item was.
+#[derive(Debug, PartialEq, Eq)]
+enum Past {
+    /// What it is.
+    Present,
+    /// Something else.
+    Other(Value),
+    /// It was not there.
+    Absent,
 }
 
 impl World {
@@ -62,9 +75,12 @@ impl World {
         let table = call.body["TableName"].as_str().unwrap_or_default();
         match call.operation.as_str() {
             "GetItem" if call.body["ConsistentRead"] != true => {
-                if let Some(item) = self.history.before_change(&call.subject, at_ms) {
-                    changed = true;
-                    body = item.map_or_else(|| json!({}), |item| json!({"Item": project(item, &call.body)}));
+                let past = self.history.at(&call.subject, at_ms);
+                changed = past != Past::Present;
+                match past {
+                    Past::Present => {}
+                    Past::Other(item) => body = json!({"Item": project(item, &call.body)}),
+                    Past::Absent => body = json!({}),
                 }
             }
             "Query" if call.body["ConsistentRead"] != true => {
@@ -92,11 +108,15 @@ impl World {
         let mut changed = false;
         *items = std::mem::take(items)
             .into_iter()
-            .filter_map(|item| match self.history.before_change(&key_text(table, &item), at_ms) {
-                None => Some(item),
-                Some(before) => {
+            .filter_map(|item| match self.history.at(&key_text(table, &item), at_ms) {
+                Past::Present => Some(item),
+                Past::Other(before) => {
                     changed = true;
-                    before.map(|before| project(before, request))
+                    Some(project(before, request))
+                }
+                Past::Absent => {
+                    changed = true;
+                    None
                 }
             })
             .collect();
@@ -125,10 +145,10 @@ mod tests {
         history.note("a".to_owned(), 1_000, Some(json!(1)));
         history.note("a".to_owned(), 3_000, Some(json!(2)));
         history.note("a".to_owned(), 5_000, None);
-        assert_eq!(history.before_change("a", 500), Some(None));
-        assert_eq!(history.before_change("a", 4_000), Some(Some(json!(2))));
-        assert_eq!(history.before_change("a", 5_000), None);
-        assert_eq!(history.before_change("b", 500), None);
+        assert_eq!(history.at("a", 500), Past::Absent);
+        assert_eq!(history.at("a", 4_000), Past::Other(json!(2)));
+        assert_eq!(history.at("a", 5_000), Past::Present);
+        assert_eq!(history.at("b", 500), Past::Present);
     }
 
     #[test]
