@@ -46,7 +46,21 @@ kinds! {
     KeysUnprocessed,
     /// `SendMessageBatch` refused entries.
     EntriesFailed,
+    /// A partition of a table takes no more in this second.
+    PartitionThrottled,
+    /// `BatchGetItem` left keys whose partitions take no more in this second, perhaps all.
+    KeysThrottled,
+    /// `SendMessageBatch` refused what came on top of what the queue takes in a second.
+    EntriesThrottled,
+    /// A read that need not be consistent was answered with what was.
+    StaleRead,
+    /// The first call after a freeze went to a connection that was dead.
+    DeadConnection,
     // Messages and schedules
+    /// A mapping handed a batch over seconds after its receipt.
+    MappingLagged,
+    /// Lambda refused a batch: its messages come again after their visibility timeout.
+    MappingThrottled,
     /// A message was handed over twice.
     MessageTwice,
     /// A message was handed over late, with its visibility timeout running.
@@ -63,7 +77,13 @@ kinds! {
     ScheduleLate,
     /// A schedule fired twice.
     ScheduleTwice,
+    /// An asynchronous invocation failed, and Lambda tries it again or gives it up.
+    AsyncFailed,
+    /// Lambda gave up an asynchronous invocation.
+    AsyncGivenUp,
     // Processes
+    /// A process ended before its first event.
+    InitFailed,
     /// A process whose clock is wrong began.
     ClockSkewed,
     /// A process ended between a receiver's answer and its record.

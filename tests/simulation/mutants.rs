@@ -1,11 +1,13 @@
 //! Mutants: mistakes that would be easy to make, each made in a copy of the source. The simulation must catch every one.
 //!
 //! All of them are built into one copy, each behind a switch that the environment sets, so that the copy is built once and
-//! the product's own source has no switches.
+//! the product's own source has no switches. Those of `template.yaml` are made in what the simulation has read of it.
 
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
+
+use serde_json::{Value, json};
 
 /// What tells a mutant in the copy whether it is the one that is on.
 const SWITCH: &str = "
@@ -228,6 +230,63 @@ const MUTANTS: &[Mutant] = &[
     },
 ];
 
+/// A mistake in `template.yaml`.
+struct TemplateMutant {
+    name: &'static str,
+    /// Makes it in the template.
+    make: fn(&mut Value),
+}
+
+const TEMPLATE_MUTANTS: &[TemplateMutant] = &[
+    TemplateMutant {
+        name: "a grant is missing",
+        make: |template| {
+            let statement = statement(template, "DeliverRole", "Record");
+            statement["Action"] = json!(["dynamodb:PutItem"]);
+        },
+    },
+    TemplateMutant {
+        name: "a grant is on the wrong table",
+        make: |template| {
+            let statement = statement(template, "RetryRole", "Deliveries");
+            statement["Resource"] = json!([{"Fn::GetAtt": "EventsTable.Arn"}]);
+        },
+    },
+    TemplateMutant {
+        name: "a schedule that fails three times is gone",
+        make: |template| remove(template, "RetryFunction", "DeadLetterQueue"),
+    },
+    TemplateMutant {
+        name: "deliver may not come back to itself",
+        make: |template| remove(template, "DeliverFunction", "RecursiveLoop"),
+    },
+    TemplateMutant {
+        name: "publish may not come back to itself",
+        make: |template| remove(template, "PublishFunction", "RecursiveLoop"),
+    },
+];
+
+/// A statement of a role's first policy.
+fn statement<'a>(template: &'a mut Value, role: &str, sid: &str) -> &'a mut Value {
+    let policy = &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"];
+    let statements = policy["Statement"].as_array_mut().expect("statements");
+    statements.iter_mut().find(|statement| statement["Sid"] == sid).expect("the statement")
+}
+
+fn remove(template: &mut Value, resource: &str, property: &str) {
+    let properties = template["Resources"][resource]["Properties"].as_object_mut().expect("properties");
+    properties.remove(property).expect("the property");
+}
+
+/// The template with the mistake in it that is on.
+pub(crate) fn mutated(mut template: Value) -> Value {
+    let on = env::var("MUTANT").unwrap_or_default();
+    if let Some(mutant) = TEMPLATE_MUTANTS.iter().find(|mutant| mutant.name == on) {
+        (mutant.make)(&mut template);
+    }
+    template
+}
+
 /// Seeds that a mutant may hide in.
 const SEEDS: u64 = 3_000;
 
@@ -303,12 +362,13 @@ fn every_mutant_is_caught() {
         panic!("without a mutant:\n{printed}");
     }
     let mut escaped = Vec::new();
-    for mutant in MUTANTS {
-        let printed = failure_of(&copy, Some(mutant.name)).unwrap_or_default();
+    let in_source = MUTANTS.iter().map(|mutant| mutant.name);
+    for mutant in in_source.chain(TEMPLATE_MUTANTS.iter().map(|mutant| mutant.name)) {
+        let printed = failure_of(&copy, Some(mutant)).unwrap_or_default();
         let caught = printed.lines().find(|line| line.starts_with("SEED="));
-        println!("{}: {}", mutant.name, caught.unwrap_or("NOT CAUGHT"));
+        println!("{mutant}: {}", caught.unwrap_or("NOT CAUGHT"));
         if caught.is_none() {
-            escaped.push(mutant.name);
+            escaped.push(mutant);
         }
     }
     assert!(escaped.is_empty(), "not caught: {escaped:?}");

@@ -1,6 +1,7 @@
 //! What one seed is about: drawn once at its beginning. Seeds are kept small, so that many of them can be run, and differ in
 //! what they stress, so that rare meetings of two faults are not drowned by others.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hookline::schedule::RetrySchedule;
@@ -10,6 +11,7 @@ use crate::dice::Dice;
 /// The settings of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    is_faultless: bool,
     /// Compressed, but with both of the ways in which a wake-up waits: as a delayed message and as a schedule.
     pub(crate) waits_s: Vec<u64>,
     /// How long events and deliveries are kept.
@@ -18,6 +20,25 @@ pub(crate) struct Plan {
     pub(crate) call_faults: u32,
     /// Messages and schedules that come late, twice or in another order, in a thousand.
     pub(crate) message_faults: u32,
+    /// Units a second that a partition of a table takes, and messages that a queue takes, where that is little.
+    pub(crate) units_a_second: Option<u32>,
+    /// Whether a read that need not be consistent may be answered with what was.
+    pub(crate) stale_reads: bool,
+    /// Processes that find their connections dead after a time without work, in a thousand.
+    pub(crate) dead_connections: u32,
+    /// The longest time between the receipt of a batch and its handling, in every case.
+    pub(crate) mapping_lag_ms: i64,
+    /// Batches that Lambda refuses, in a thousand.
+    pub(crate) mapping_throttles: u32,
+    /// Invocations of one function in one chain of requests before Lambda stops it: sixteen, or fewer, as the schedule's
+    /// waits are shorter.
+    pub(crate) chain_max: u32,
+    /// Events a second that one account may publish through the API.
+    pub(crate) publish_rate_limit: Option<NonZeroU32>,
+    /// Asynchronous invocations that Lambda itself cannot bring about, in a thousand of their tries.
+    pub(crate) async_faults: u32,
+    /// Processes that end before their first event, in a thousand.
+    pub(crate) init_faults: u32,
     /// How far a process's clock is off, at most, either way.
     pub(crate) skew_ms: i64,
     /// How long a received message stays hidden.
@@ -43,10 +64,20 @@ impl Plan {
         let waits_s = dice.pick(&schedules);
         let unless_faultless = |value: u32| if faultless { 0 } else { value };
         Self {
+            is_faultless: faultless,
             waits_s: waits_s.to_vec(),
             retention: Duration::from_secs(dice.weighted(&[(2, 1), (30 * 24, 9)]) * 60 * 60),
             call_faults: unless_faultless(*dice.pick(&[0, 10, 30, 80, 150])),
             message_faults: unless_faultless(*dice.pick(&[0, 30, 100, 250])),
+            units_a_second: Some(*dice.pick(&[0, 0, 0, 3, 15, 60])).filter(|units| !faultless && *units > 0),
+            stale_reads: !faultless && dice.permille(300),
+            dead_connections: unless_faultless(*dice.pick(&[0, 0, 20, 200])),
+            mapping_lag_ms: if faultless { 0 } else { *dice.pick(&[0, 0, 0, 1_200, 5_000]) },
+            mapping_throttles: unless_faultless(*dice.pick(&[0, 0, 30, 200])),
+            chain_max: *dice.pick(&[1, 4, 16]),
+            publish_rate_limit: NonZeroU32::new(*dice.pick(&[0, 0, 0, 5])),
+            async_faults: unless_faultless(*dice.pick(&[0, 0, 100, 800])),
+            init_faults: unless_faultless(*dice.pick(&[0, 0, 0, 50, 600])),
             skew_ms: if faultless { 0 } else { *dice.pick(&[0, 500, 2000]) },
             visibility_s: if faultless { 180 } else { *dice.pick(&[180, 180, 30]) },
             receipts_max: *dice.pick(&[2, 10]),
@@ -65,6 +96,6 @@ impl Plan {
 
     /// Whether nothing goes wrong but receivers.
     pub(crate) fn is_faultless(&self) -> bool {
-        self.call_faults == 0 && self.message_faults == 0 && self.skew_ms == 0
+        self.is_faultless
     }
 }

@@ -1,9 +1,8 @@
 //! The processes that run Hookline: Lambda's execution environments. Each has a clock of its own, deals with one event at a
 //! time and may end at any call; what it holds in memory ends with it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use axum::Router;
@@ -12,16 +11,19 @@ use futures::FutureExt;
 use hookline::app::{App, Lazy};
 use hookline::endpoint::{EndpointClient, EndpointPolicy};
 use hookline::store::event_types::FoundTypes;
+use hookline::store::webhooks;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::FaultyAws;
+use crate::aws::{FaultyAws, Rest};
+use crate::deployed::STACK;
 use crate::faults::Kind;
+use crate::lineage::Lineage;
 use crate::receivers;
 use crate::world::World;
 
-/// The functions' timeout in `template.yaml`.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The time without work after which a connection may have been cut off without a word.
+const FREEZE_MS: i64 = 60_000;
 
 /// A function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,16 @@ pub(crate) enum Function {
 }
 
 impl Function {
+    /// Its name in the template.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Publish => "publish",
+            Self::Deliver => "deliver",
+            Self::Retry => "retry",
+        }
+    }
+
     /// Processes of it at once.
     pub(crate) fn concurrency(self) -> usize {
         match self {
@@ -50,12 +62,24 @@ pub(crate) struct Identity {
     pub(crate) function: Function,
     /// Which event it is dealing with.
     invocation: AtomicU64,
+    /// What that event comes from.
+    lineage: Mutex<Lineage>,
+    /// What the last batch that it asked for was not answered.
+    pub(crate) rest: Mutex<Option<Rest>>,
+    /// Whether its connections to AWS have died while it was frozen.
+    pub(crate) connections_dead: AtomicBool,
+    /// When it was last at work.
+    ended_ms: AtomicI64,
     dead: CancellationToken,
 }
 
 impl Identity {
     pub(crate) fn invocation(&self) -> u64 {
         self.invocation.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.lineage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the process: nothing that it does from now on has an effect.
@@ -78,6 +102,25 @@ pub(crate) struct Process {
     pub(crate) router: Router,
     identity: Arc<Identity>,
     busy: AtomicBool,
+    /// Whether it has been made ready for its first event.
+    begun: AtomicBool,
+}
+
+impl Process {
+    /// Does what a process does before its first event, once. The function's own failure is no reason not to start; Lambda's
+    /// is one.
+    async fn begin(&self) {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (identity, world) = (&self.identity, &self.identity.world);
+        if !world.is_calm() && world.dice.permille(world.plan.init_faults) {
+            world.fault(Kind::InitFailed, Some(identity.invocation()), "");
+            identity.kill();
+            return std::future::pending().await;
+        }
+        let _ = webhooks::touch(&self.app).await;
+    }
 }
 
 /// All processes.
@@ -95,8 +138,21 @@ impl Fleet {
         Arc::new(Self { world, processes, made: AtomicU64::new(0), invocations: AtomicU64::new(0), freed })
     }
 
-    /// Lets a process of `function` do `work`; `None` where it ended on the way.
+    /// Lets a process of `function` do `work`, which comes from no other; `None` where it ended on the way.
     pub(crate) async fn invoke<T, F>(&self, function: Function, work: impl FnOnce(Arc<Process>) -> F) -> Option<T>
+    where
+        F: Future<Output = T>,
+    {
+        self.invoke_from(function, Lineage::default(), work).await
+    }
+
+    /// Lets a process of `function` do `work` of that lineage; `None` where it ended on the way.
+    pub(crate) async fn invoke_from<T, F>(
+        &self,
+        function: Function,
+        lineage: Lineage,
+        work: impl FnOnce(Arc<Process>) -> F,
+    ) -> Option<T>
     where
         F: Future<Output = T>,
     {
@@ -104,14 +160,22 @@ impl Fleet {
         let identity = Arc::clone(&process.identity);
         let invocation = self.invocations.fetch_add(1, Ordering::Relaxed);
         identity.invocation.store(invocation, Ordering::Relaxed);
+        *identity.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
         let now_ms = self.world.now_ms();
+        let was_frozen = now_ms.saturating_sub(identity.ended_ms.load(Ordering::Relaxed)) >= FREEZE_MS;
+        if was_frozen && !self.world.is_calm() && self.world.dice.permille(self.world.plan.dead_connections) {
+            identity.connections_dead.store(true, Ordering::Relaxed);
+        }
         self.world.record().invocations.insert(invocation, now_ms);
         self.world.trace(|| format!("p{} {function:?} begins i{invocation}", identity.number));
         let worked = tokio::select! {
             biased;
             () = identity.dead.cancelled() => None,
-            worked = work(Arc::clone(&process)) => Some(worked),
-            () = tokio::time::sleep(TIMEOUT) => {
+            worked = async {
+                process.begin().await;
+                work(Arc::clone(&process)).await
+            } => Some(worked),
+            () = tokio::time::sleep(STACK.function(function.name()).timeout) => {
                 self.world.fault(Kind::Hang, Some(invocation), "");
                 identity.kill();
                 None
@@ -123,6 +187,7 @@ impl Fleet {
         if worked.is_none() {
             self.lock().retain(|other| !Arc::ptr_eq(other, &process));
         }
+        identity.ended_ms.store(self.world.now_ms(), Ordering::Relaxed);
         process.busy.store(false, Ordering::Relaxed);
         self.freed.notify_waiters();
         worked
@@ -170,6 +235,10 @@ impl Fleet {
             number,
             function,
             invocation: AtomicU64::new(0),
+            lineage: Mutex::default(),
+            rest: Mutex::default(),
+            connections_dead: AtomicBool::new(false),
+            ended_ms: AtomicI64::new(i64::MAX),
             dead: CancellationToken::new(),
         });
         let app = app(&identity, skew_ms);
@@ -180,7 +249,14 @@ impl Fleet {
             Arc::new(move |request| receivers::receive(Arc::clone(&receive), request).boxed()),
         );
         let deliverer = Deliverer::new(app.clone(), endpoints);
-        Process { router: api::router(app.clone()), app, deliverer, identity, busy: AtomicBool::new(false) }
+        Process {
+            router: api::router(app.clone()),
+            app,
+            deliverer,
+            identity,
+            busy: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Process>>> {

@@ -13,12 +13,14 @@ use hookline::time::Timestamp;
 use local::embedded::DueSchedule;
 use local::provision::{DELIVERIES, EVENTS, SLOW_DELIVERIES};
 use serde_json::{Value, json};
+use strict_aws::call::{Call, Service};
+use strict_aws::grants::Need;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
+use crate::deployed::STACK;
 use crate::faults::Kind;
 use crate::processes::{Fleet, Function};
-use crate::wire::{Call, Service};
 use crate::world::World;
 
 /// The longest that a message waits between its receipt and its handling.
@@ -27,6 +29,11 @@ const LATE_MAX_MS: i64 = 90_000;
 const TWICE_MAX_MS: i64 = 200_000;
 /// How late a schedule may fire.
 const SCHEDULE_LATE_MAX_MS: i64 = 60_000;
+
+/// What Lambda waits before each of its tries of an asynchronous invocation, in seconds.
+const ASYNC_WAITS_S: [u64; 3] = [0, 60, 120];
+/// What an event source mapping does in its function's role.
+const MAPPING_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 
 /// When something may be due: the moments that the calls of AWS tell of, so that nothing has to be polled in between.
 #[derive(Default)]
@@ -192,6 +199,9 @@ pub(crate) async fn poll_queue(fleet: Arc<Fleet>, queue: &'static str, function:
     let world = Arc::clone(&fleet.world);
     let alarm = world.alarms.of(queue).expect("a queue with an alarm");
     let slots = Arc::new(Semaphore::new(concurrency(queue)));
+    for action in MAPPING_ACTIONS {
+        world.grants(function, &Need::new(action, format!("queue/{queue}")));
+    }
     loop {
         alarm.ring(&world).await;
         loop {
@@ -213,11 +223,19 @@ pub(crate) async fn poll_queue(fleet: Arc<Fleet>, queue: &'static str, function:
                 let wait_ms = world.dice.between(0, TWICE_MAX_MS);
                 spawn(&fleet, again(Arc::clone(&fleet), function, message.clone(), wait_ms));
             }
+            if !world.is_calm() && world.dice.permille(world.plan.mapping_throttles) {
+                world.fault(Kind::MappingThrottled, None, queue);
+                continue;
+            }
+            let lag_ms = if world.is_calm() { 0 } else { world.dice.between(0, world.plan.mapping_lag_ms) };
+            if lag_ms > 0 {
+                world.fault(Kind::MappingLagged, None, queue);
+            }
             let late_ms = if world.meddles() { world.dice.between(1, LATE_MAX_MS) } else { 0 };
             if late_ms > 0 {
                 world.fault(Kind::MessageLate, None, queue);
             }
-            spawn(&fleet, hand_over(Arc::clone(&fleet), queue, function, messages, late_ms, slot));
+            spawn(&fleet, hand_over(Arc::clone(&fleet), queue, function, messages, lag_ms + late_ms, slot));
         }
     }
 }
@@ -271,6 +289,7 @@ async fn hand_over(
 }
 
 async fn handle(fleet: &Arc<Fleet>, function: Function, messages: Vec<SqsMessage>) -> Option<SqsBatchResponse> {
+    let lineage = fleet.world.lineage_of(function, &messages);
     let mut event = SqsEvent::default();
     event.records = messages;
     let work = |process: Arc<crate::processes::Process>| async move {
@@ -279,7 +298,7 @@ async fn handle(fleet: &Arc<Fleet>, function: Function, messages: Vec<SqsMessage
             _ => publish::handle(&process.app, event).await,
         }
     };
-    fleet.invoke(function, work).await
+    fleet.invoke_from(function, lineage, work).await
 }
 
 /// Fires what is scheduled for as long as the world lasts.
@@ -293,25 +312,40 @@ pub(crate) async fn fire_schedules(fleet: Arc<Fleet>) {
     }
 }
 
+/// The scheduler hands over once, and forgets the schedule: what becomes of it then is Lambda's business.
 async fn fire(fleet: Arc<Fleet>, schedule: DueSchedule) {
     let world = &fleet.world;
     if world.meddles() {
         world.fault(Kind::ScheduleLate, None, &schedule.name);
         sleep(Duration::from_millis(world.dice.between(1, SCHEDULE_LATE_MAX_MS) as u64)).await;
     }
-    if invoke_retry(&fleet, &schedule).await.is_none() {
-        let wait = Duration::from_secs(world.dice.between(10, 120) as u64);
-        world.aws.schedule_failed(&schedule, wait);
-        world.alarms.schedules.set(world.now_ms() + i64::try_from(wait.as_millis()).expect("minutes"));
-        return;
-    }
+    world.aws.schedule_done(&schedule).expect("in memory");
+    invoke_asynchronously(&fleet, &schedule).await;
     if world.meddles() {
         world.fault(Kind::ScheduleTwice, None, &schedule.name);
         sleep(Duration::from_millis(world.dice.between(0, SCHEDULE_LATE_MAX_MS) as u64)).await;
-        invoke_retry(&fleet, &schedule).await;
+        invoke_asynchronously(&fleet, &schedule).await;
     }
-    world.aws.schedule_done(&schedule).expect("in memory");
     world.alarms.scheduled.lock().unwrap_or_else(PoisonError::into_inner).remove(&schedule.name);
+}
+
+/// Invokes `retry` as Lambda does where the caller does not wait: an error is tried again after one minute and after two
+/// more, and then the event goes to the function's dead-letter queue, or is gone where it has none.
+async fn invoke_asynchronously(fleet: &Arc<Fleet>, schedule: &DueSchedule) {
+    let world = &fleet.world;
+    for wait_s in ASYNC_WAITS_S {
+        sleep(Duration::from_secs(wait_s)).await;
+        let is_lost = !world.is_calm() && world.dice.permille(world.plan.async_faults);
+        if !is_lost && invoke_retry(fleet, schedule).await.is_some() {
+            return;
+        }
+        world.fault(Kind::AsyncFailed, None, &schedule.name);
+    }
+    world.fault(Kind::AsyncGivenUp, None, &schedule.name);
+    let Some(queue) = &STACK.function(Function::Retry.name()).dead_letter_queue else { return };
+    if world.grants(Function::Retry, &Need::new("sqs:SendMessage", format!("queue/{queue}"))) {
+        world.send(queue, &schedule.input).await;
+    }
 }
 
 /// Invokes `retry`; `None` where that failed.

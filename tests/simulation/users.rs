@@ -16,6 +16,7 @@ use http::Request;
 use local::provision::EVENTS;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use strict_aws::limits;
 use tokio::time::sleep;
 use tower::ServiceExt;
 
@@ -30,6 +31,9 @@ const ACCOUNTS: [&str; 2] = ["acme", "globex"];
 pub(crate) const PRODUCER: &str = "a producer";
 /// How long an idempotency key is kept, and a little more than clocks differ.
 const KEY_FREE: Duration = Duration::from_secs(24 * 60 * 60 + 120);
+
+/// What API Gateway's event has beside the body, at most: headers, the route, the caller.
+const ENVELOPE_BYTES: usize = 12 * 1024;
 
 /// What the API answered.
 struct Answer {
@@ -175,9 +179,20 @@ impl Users {
             }
             Action::Delete => ("DELETE", path, Value::Null),
             Action::Test => return self.test(account, webhook).await,
-            _ => ("GET", format!("{path}/deliveries"), Value::Null),
+            _ => ("GET", self.some_reading(account, webhook), Value::Null),
         };
         self.ask(account.as_str(), method, &path, None, body).await;
+    }
+
+    /// What somebody looks at who wants to know what became of an event.
+    fn some_reading(&self, account: &AccountId, webhook: WebhookId) -> String {
+        let record = self.world.record();
+        let mut events = record.ledger.published.iter().filter(|published| published.account == *account);
+        match (self.world.dice.between(0, 2), events.next_back()) {
+            (0, _) => format!("/v1/webhooks/{webhook}/deliveries"),
+            (1, Some(event)) => format!("/v1/events/{}", event.id),
+            _ => "/v1/events?limit=100".to_owned(),
+        }
     }
 
     /// One request; `None` where no answer came.
@@ -186,8 +201,8 @@ impl Users {
         let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {account}"));
         let request = request.header("content-type", "application/json");
         let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", &key.name));
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let request = request.body(body).expect("a request");
+        let sent = if body.is_null() { String::new() } else { body.to_string() };
+        let request = request.body(Body::from(sent.clone())).expect("a request");
         let work = |process: Arc<Process>| async move {
             let response = process.router.clone().oneshot(request).await.expect("a router cannot fail");
             let status = response.status().as_u16();
@@ -196,6 +211,7 @@ impl Users {
             Answer { status, replayed, body }
         };
         let answer = self.fleet.invoke(Function::Api, work).await;
+        self.check_sizes(method, path, &sent, answer.as_ref());
         let status = answer.as_ref().map(|answer| answer.status);
         self.world.trace(|| format!("{account}: {method} {path}: {status:?}"));
         assert!(
@@ -204,6 +220,17 @@ impl Users {
             answer.map(|answer| answer.body)
         );
         answer
+    }
+
+    /// Holds a request and its answer to what API Gateway and Lambda hand over: a body is a JSON string in JSON there.
+    fn check_sizes(&self, method: &str, path: &str, sent: &str, answer: Option<&Answer>) {
+        let answered = answer.map(|answer| String::from_utf8_lossy(&answer.body)).unwrap_or_default();
+        for (what, body) in [("request", sent), ("answer", &*answered)] {
+            let bytes = ENVELOPE_BYTES + limits::bytes_as_json_string(body);
+            if bytes > limits::PAYLOAD_BYTES_MAX {
+                self.world.breach(format!("{method} {path}: the {what} would be of {bytes} bytes in Lambda"));
+            }
+        }
     }
 
     /// Asks again until there is an answer that tells what became of it.

@@ -1,7 +1,7 @@
 //! One seed's world: its clock, its AWS, its chance, and the record of what happened, which the invariants are checked
 //! against. Nothing in it is Hookline's own: that runs in [`crate::processes`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,15 +16,22 @@ use hookline::time::{Clock, Timestamp};
 use hookline::webhook::Webhook;
 use local::embedded::{EmbeddedAws, QueueSettings};
 use local::provision;
+use strict_aws::call::{Call, Service, plain};
+use strict_aws::grants::{Grant, Need};
 use tokio::time::Instant;
 
+use crate::deployed::STACK;
 use crate::dice::Dice;
 use crate::faults::{Counts, Fault, Kind};
+use crate::history::History;
 use crate::ledger::Ledger;
+use crate::lineage::Lineages;
+use crate::outages::Outages;
 use crate::plan::Plan;
+use crate::processes::Function;
 use crate::receivers::{Post, Receivers};
 use crate::sources::Alarms;
-use crate::wire::{Call, Outages, Service, plain};
+use crate::throughput::Throughput;
 
 /// Calls of AWS that one seed may make: more is a livelock.
 const CALLS_MAX: u64 = 20_000;
@@ -52,6 +59,12 @@ pub(crate) struct Record {
     pub(crate) invocations: BTreeMap<u64, i64>,
     /// When messages may have waited for a process to deliver them.
     pub(crate) waits: Vec<Range<i64>>,
+    /// What AWS would have refused, whatever then became of it.
+    pub(crate) breaches: BTreeSet<String>,
+    /// The most invocations of each function in one chain of requests.
+    pub(crate) longest_chains: BTreeMap<&'static str, u32>,
+    /// The grants that were used.
+    pub(crate) grants: BTreeSet<(&'static str, Grant)>,
 }
 
 /// The world of one seed.
@@ -63,6 +76,9 @@ pub(crate) struct World {
     pub(crate) receivers: Receivers,
     pub(crate) alarms: Alarms,
     pub(crate) outages: Outages,
+    pub(crate) lineages: Lineages,
+    pub(crate) throughput: Throughput,
+    pub(crate) history: History,
     clock: TrueClock,
     record: Mutex<Record>,
     trace: Mutex<(DefaultHasher, bool)>,
@@ -94,6 +110,7 @@ impl World {
         let aws = EmbeddedAws::open(None, skewed(clock, 0)).expect("in memory");
         let mut config = provision::config(&aws, plan.retry_schedule(), EndpointPolicy::Strict);
         config.retention = plan.retention;
+        config.publish_rate_limit = plan.publish_rate_limit;
         provision::provision(&aws, &config).await.expect("tables and queues");
         let queues = [
             (provision::DELIVERIES, provision::DELIVERIES),
@@ -116,6 +133,9 @@ impl World {
             config,
             alarms: Alarms::default(),
             outages: Outages::default(),
+            lineages: Lineages::default(),
+            throughput: Throughput::default(),
+            history: History::default(),
             clock,
             record: Mutex::default(),
             trace: Mutex::new((DefaultHasher::new(), shown)),
@@ -154,6 +174,32 @@ impl World {
         let mut record = self.record();
         record.counts.add(kind);
         record.faults.push(fault);
+    }
+
+    /// Notes something that AWS refuses, and that Hookline must not do however well it takes the refusal.
+    pub(crate) fn breach(&self, what: String) {
+        self.trace(|| format!("breach: {what}"));
+        self.record().breaches.insert(what);
+    }
+
+    /// Whether the seed has failed already: what is refused for good may be tried for ever.
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.record().breaches.is_empty()
+    }
+
+    /// Whether the role of `function` grants what is needed; where it does not, that is a breach.
+    pub(crate) fn grants(&self, function: Function, need: &Need) -> bool {
+        let grants = &STACK.function(function.name()).grants;
+        let Some(grant) = grants.iter().find(|grant| grant.allows(need)) else {
+            self.breach(format!("{} has no grant of {} on {}", function.name(), need.action, need.resource));
+            return false;
+        };
+        let used = (function.name(), grant.clone());
+        let grants = &mut self.record().grants;
+        if !grants.contains(&used) {
+            grants.insert(used);
+        }
+        true
     }
 
     /// Whether a message or a schedule now meets a fault.

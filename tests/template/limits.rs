@@ -1,7 +1,7 @@
 //! Times and counts that must fit together: what waits must wait longer than what it waits for.
 
-use crate::template::{items, resources, template, text};
 use serde_json::Value;
+use strict_aws::template::{items, resources, template, text};
 
 /// API Gateway waits no longer for an integration, in milliseconds.
 const INTEGRATION_TIMEOUT_MAX_MS: u64 = 30_000;

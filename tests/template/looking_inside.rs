@@ -2,7 +2,6 @@
 //!
 //! What the code tells of is not looked up but logged: one line of each kind, in a function's name.
 
-use crate::template::{items, resources, template, text};
 use hookline::{
     delivery::{Attempt, Delivery, Turn, Wakeup},
     id::{DeliveryId, EventId, WebhookId},
@@ -17,6 +16,7 @@ use std::{
     io,
     sync::{Arc, Mutex},
 };
+use strict_aws::template::{items, resources, template, text};
 
 /// What the runtime adds to each line of an invocation, and what Logs Insights itself knows of each.
 const NOT_OURS: [&str; 3] = ["requestId", "@timestamp", "@log"];

@@ -6,4 +6,3 @@ mod looking_inside;
 mod permissions;
 mod routes;
 mod settings;
-mod template;

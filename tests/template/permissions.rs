@@ -5,7 +5,6 @@
 //! `shared/`, to the calls of the SDK's clients. A call names its table or queue by a setting (`config.deliveries_table`), in
 //! place or in a caller, and the template says what that setting holds.
 
-use crate::template::{items, resources, template, text};
 use regex_lite::Regex;
 use serde_json::{Value, json};
 use std::{
@@ -14,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
 };
+use strict_aws::template::{items, resources, template, text};
 
 /// An IAM action, and what it is done to: a resource's name in the template, or the setting that holds it.
 type Grant = (String, String);

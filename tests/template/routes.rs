@@ -1,8 +1,8 @@
 //! API Gateway has the routes that the API describes, and no other.
 
-use crate::template::{resources, template, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use strict_aws::template::{resources, template, text};
 
 #[test]
 fn the_routes_are_those_of_the_openapi_document() {

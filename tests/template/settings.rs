@@ -1,8 +1,8 @@
 //! The functions get every setting that they read, and the tables are what the code takes them for.
 
-use crate::template::{items, resources, template, text};
 use hookline::{config::Config, store::keys};
 use std::{cell::RefCell, collections::BTreeSet};
+use strict_aws::template::{items, resources, template, text};
 
 /// What is read elsewhere than in the settings: by the logs, and where connections are made.
 const READ_ELSEWHERE: [&str; 3] = ["LOG_LEVEL", "SSL_CERT_FILE", "AWS_CA_BUNDLE"];

@@ -22,11 +22,11 @@ use hookline::id::{AccountId, DeliveryId, EventId, WebhookId};
 use hookline::store::keys;
 use hookline::webhook::Webhook;
 use serde_json::{Value, json};
+use strict_aws::call::{Service, plain};
 
 use crate::plan::Plan;
 use crate::receivers::Post;
 use crate::users::PRODUCER;
-use crate::wire::{Service, plain};
 use crate::world::{Record, WebhookWrite, World};
 
 /// A stored event.

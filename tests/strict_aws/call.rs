@@ -1,26 +1,25 @@
-//! AWS's requests and errors on the wire, as far as the faults and the record need them.
+//! AWS's requests and errors on the wire, as far as a judgement of them needs it.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Map, Value, json};
 
-use crate::faults::Kind;
-
 /// An AWS service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub enum Service {
+    /// DynamoDB.
     DynamoDb,
+    /// SQS.
     Sqs,
+    /// EventBridge Scheduler.
     Scheduler,
 }
 
 impl Service {
     /// What stands before the operation in `x-amz-target`.
-    pub(crate) fn target_prefix(self) -> &'static str {
+    pub fn target_prefix(self) -> &'static str {
         match self {
             Self::DynamoDb => "DynamoDB_20120810.",
             Self::Sqs => "AmazonSQS.",
@@ -31,16 +30,20 @@ impl Service {
 
 /// One call.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) service: Service,
-    pub(crate) operation: String,
+pub struct Call {
+    /// Whom it is made of.
+    pub service: Service,
+    /// What is asked for: `PutItem`; of the scheduler, the method and `Schedule`.
+    pub operation: String,
     /// What it is about: a table with a key, a queue, a schedule.
-    pub(crate) subject: String,
-    pub(crate) body: Value,
+    pub subject: String,
+    /// The request's body; `null` where it is no JSON.
+    pub body: Value,
 }
 
 impl Call {
-    pub(crate) fn read(request: &HttpRequest) -> Self {
+    /// Reads a request of the SDK's.
+    pub fn read(request: &HttpRequest) -> Self {
         let bytes = request.body().bytes().unwrap_or_default();
         let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let target = request.headers().get("x-amz-target").unwrap_or_default();
@@ -63,7 +66,7 @@ impl Call {
     }
 
     /// The keys of a `BatchGetItem`.
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         let tables = self.body["RequestItems"].as_object().into_iter().flatten();
         let keys = tables.flat_map(|(table, wanted)| {
             wanted["Keys"].as_array().into_iter().flatten().map(move |key| key_text(table, key))
@@ -71,20 +74,49 @@ impl Call {
         keys.collect()
     }
 
-    /// False for a read that takes what may be past: every decision of Hookline's is about what is so now.
-    pub(crate) fn reads_consistently(&self) -> bool {
+    /// The messages of a `SendMessageBatch`.
+    pub fn bodies(&self) -> Vec<String> {
+        let entries = self.body["Entries"].as_array().into_iter().flatten();
+        entries.filter_map(|entry| Some(entry["MessageBody"].as_str()?.to_owned())).collect()
+    }
+
+    /// How many entries a batch of messages has.
+    pub fn entries(&self) -> usize {
+        self.body["Entries"].as_array().map_or(0, Vec::len)
+    }
+
+    /// The service's refusal of what cannot be asked for.
+    pub fn invalid(&self) -> HttpResponse {
+        match self.service {
+            Service::DynamoDb => error(400, "com.amazon.coral.validate#ValidationException", None),
+            Service::Sqs => error(400, "com.amazonaws.sqs#InvalidParameterValue", Some("InvalidParameterValue;Sender")),
+            Service::Scheduler => error(400, "ValidationException", None),
+        }
+    }
+
+    /// The operation as IAM and the service's model name it.
+    pub fn api_operation(&self) -> &str {
         match self.operation.as_str() {
-            "GetItem" | "Query" => self.body["ConsistentRead"] == true,
-            "BatchGetItem" => {
-                let mut tables = self.body["RequestItems"].as_object().into_iter().flatten();
-                tables.all(|(_, wanted)| wanted["ConsistentRead"] == true)
-            }
-            _ => true,
+            "POSTSchedule" => "CreateSchedule",
+            "GETSchedule" => "GetSchedule",
+            "PUTSchedule" => "UpdateSchedule",
+            "DELETESchedule" => "DeleteSchedule",
+            operation => operation,
+        }
+    }
+
+    /// The service's refusal of what the caller's role does not allow.
+    pub fn denied(&self) -> HttpResponse {
+        let code = "com.amazon.coral.service#AccessDeniedException";
+        match self.service {
+            Service::DynamoDb => error(400, code, None),
+            Service::Sqs => error(403, code, Some("AccessDenied;Sender")),
+            Service::Scheduler => error(403, "AccessDeniedException", None),
         }
     }
 
     /// The service's own failure.
-    pub(crate) fn failed(&self) -> HttpResponse {
+    pub fn failed(&self) -> HttpResponse {
         match self.service {
             Service::DynamoDb => error(500, "InternalServerError", None),
             Service::Sqs => error(503, "ServiceUnavailable", None),
@@ -93,7 +125,7 @@ impl Call {
     }
 
     /// The service's refusal of too many calls.
-    pub(crate) fn throttled(&self) -> HttpResponse {
+    pub fn throttled(&self) -> HttpResponse {
         match self.service {
             Service::DynamoDb => {
                 error(400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException", None)
@@ -110,7 +142,8 @@ impl fmt::Display for Call {
     }
 }
 
-fn error(status: u16, code: &str, query_code: Option<&str>) -> HttpResponse {
+/// An error as the JSON protocols carry it; `query_code` is SQS's older name for it.
+pub fn error(status: u16, code: &str, query_code: Option<&str>) -> HttpResponse {
     let body = json!({"__type": code, "message": "injected", "Message": "injected"});
     let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body.to_string()));
     response.headers_mut().insert("x-amzn-errortype", code.to_owned());
@@ -127,7 +160,7 @@ fn subject_of_item(body: &Value) -> String {
 }
 
 /// A table's key, or an item's: the table, the partition and the id.
-pub(crate) fn key_text(table: &str, key: &Value) -> String {
+pub fn key_text(table: &str, key: &Value) -> String {
     let partition = if table == "webhooks" { &key["account"] } else { &key["partition"] };
     let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
     format!("{table}/{}/{}", text(partition), text(&key["id"]))
@@ -138,7 +171,7 @@ fn last_segment(path: &str) -> &str {
 }
 
 /// DynamoDB's typed JSON as plain JSON; bytes stay base64.
-pub(crate) fn plain(item: &Value) -> Value {
+pub fn plain(item: &Value) -> Value {
     let Some(fields) = item.as_object() else { return Value::Null };
     Value::Object(fields.iter().map(|(name, value)| (name.clone(), plain_value(value))).collect::<Map<_, _>>())
 }
@@ -151,22 +184,5 @@ fn plain_value(value: &Value) -> Value {
         "L" => Value::Array(value.as_array().into_iter().flatten().map(plain_value).collect()),
         "NULL" => Value::Null,
         _ => value.clone(),
-    }
-}
-
-/// Calls that fail for a while, whoever makes them.
-#[derive(Debug, Default)]
-pub(crate) struct Outages(Mutex<BTreeMap<String, (Kind, i64)>>);
-
-impl Outages {
-    /// Lets `call` fail until `until_ms`.
-    pub(crate) fn begin(&self, call: String, kind: Kind, until_ms: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call, (kind, until_ms));
-    }
-
-    /// How `call` fails now, if it does.
-    pub(crate) fn under_way(&self, call: &str, now_ms: i64) -> Option<Kind> {
-        let outages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        outages.get(call).filter(|(_, until_ms)| now_ms < *until_ms).map(|(kind, _)| *kind)
     }
 }

@@ -4,26 +4,26 @@ use serde_json::{Map, Value, json};
 use serde_yaml_ng as yaml;
 
 /// The whole template.
-pub(crate) fn template() -> Value {
+pub fn template() -> Value {
     let text = include_str!("../../template.yaml");
     plain(yaml::from_str(text).expect("template.yaml is YAML"))
 }
 
 /// The resources of a type, by their logical ids.
-pub(crate) fn resources<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+pub fn resources<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     let all = template["Resources"].as_object().expect("resources");
     all.iter().filter(move |(_, resource)| resource["Type"] == kind).map(|(id, resource)| (id, &resource["Properties"]))
 }
 
 /// The text in a JSON value.
 #[track_caller]
-pub(crate) fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} should be a string"))
 }
 
 /// The items of a JSON array.
 #[track_caller]
-pub(crate) fn items(value: &Value) -> &[Value] {
+pub fn items(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("{value} should be an array"))
 }
 
