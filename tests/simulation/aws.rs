@@ -43,9 +43,6 @@ const WEIGHTS: &[(Kind, u32)] = &[
 /// The time that an outage of one kind of call lasts: longer than the SDK's own retries.
 const OUTAGE_MS: i64 = 8_000;
 
-/// Whether batches that were answered in part are asked for again only after a wait. They are not yet.
-const BATCHES_BACK_OFF: bool = false;
-
 /// What the services refuse in the course of things, because of what is stored.
 const EXPECTED_REFUSALS: [&str; 2] = ["ConditionalCheckFailedException", "ConflictException"];
 
@@ -205,7 +202,7 @@ impl FaultyAws {
         let Some(rest) = rest.as_mut().filter(|rest| rest.is_asked_for_by(call)) else { return };
         rest.tries += 1;
         rest.waited_ms += self.0.world.now_ms() - rest.answered_ms;
-        if BATCHES_BACK_OFF && rest.tries >= Rest::TRIES_AT_ONCE && rest.waited_ms < rest.tries {
+        if rest.tries >= Rest::TRIES_AT_ONCE && rest.waited_ms < rest.tries {
             self.0.world.breach(format!("{} asked {} times at once for what was left out", call.operation, rest.tries));
         }
     }

@@ -195,6 +195,26 @@ const MUTANTS: &[Mutant] = &[
             DeliveryStatus::Failed => !MUTANT,",
     },
     Mutant {
+        name: "what a batch left out is asked for again at once",
+        file: "shared/src/app.rs",
+        old: "    if let Some(doublings) = tries.checked_sub(1) {",
+        new: "    if MUTANT { return; }
+    if let Some(doublings) = tries.checked_sub(1) {",
+    },
+    Mutant {
+        name: "a recovery reads one page only",
+        file: "functions/publish/src/recover.rs",
+        old: "        job.after = Some(next);",
+        new: "        if MUTANT { return Ok(()); }
+        job.after = Some(next);",
+    },
+    Mutant {
+        name: "a retry by hand begins the delivery",
+        file: "functions/deliver/src/lib.rs",
+        old: "matches!(wakeup.turn, Turn::Manual { .. }) {",
+        new: "!MUTANT && matches!(wakeup.turn, Turn::Manual { .. }) {",
+    },
+    Mutant {
         name: "a rate limit is not waited for",
         file: "functions/deliver/src/pace.rs",
         old: "let app = &deliverer.app;\n    if let Some(RateSlot",

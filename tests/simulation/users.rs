@@ -35,6 +35,9 @@ const KEY_FREE: Duration = Duration::from_secs(24 * 60 * 60 + 120);
 /// What API Gateway's event has beside the body, at most: headers, the route, the caller.
 const ENVELOPE_BYTES: usize = 12 * 1024;
 
+/// Events that one batch may have.
+const BATCH_MAX: i64 = 100;
+
 /// What the API answered.
 struct Answer {
     status: u16,
@@ -352,7 +355,12 @@ impl Users {
     /// Publishes a few events at once, or many, sometimes under a key and again with it, while a type of theirs comes and goes.
     async fn publish_batch(&self, account: &str) {
         let dice = &self.world.dice;
-        let count = if dice.permille(200) { dice.between(8, 14) } else { dice.between(1, 3) };
+        let count = match dice.between(0, 999) {
+            // With others of the account more than a recovery reads at once. Of a wide account each would be a hundred deliveries.
+            0..30 if self.world.plan.webhooks <= 3 => BATCH_MAX,
+            0..200 => dice.between(8, 14),
+            _ => dice.between(1, 3),
+        };
         let mut events: Vec<_> = (0..count).map(|_| self.new_event()).collect();
         if dice.permille(250) {
             events.insert(0, json!({"type": CUSTOM_TYPE, "data": {"object": {"number": self.count()}}}));
