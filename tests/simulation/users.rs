@@ -35,8 +35,8 @@ const KEY_FREE: Duration = Duration::from_secs(24 * 60 * 60 + 120);
 /// What API Gateway's event has beside the body, at most: headers, the route, the caller.
 const ENVELOPE_BYTES: usize = 12 * 1024;
 
-/// Events that one batch may have.
-const BATCH_MAX: i64 = 100;
+/// Events of a large batch: one of another type may be added to them, and a batch may have a hundred.
+const BATCH_LARGE: i64 = 99;
 
 /// What the API answered.
 struct Answer {
@@ -357,7 +357,7 @@ impl Users {
         let dice = &self.world.dice;
         let count = match dice.between(0, 999) {
             // With others of the account more than a recovery reads at once. Of a wide account each would be a hundred deliveries.
-            0..30 if self.world.plan.webhooks <= 3 => BATCH_MAX,
+            0..30 if self.world.plan.webhooks <= 3 => BATCH_LARGE,
             0..200 => dice.between(8, 14),
             _ => dice.between(1, 3),
         };
