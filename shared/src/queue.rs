@@ -144,20 +144,26 @@ pub fn next_hop(hops: u32) -> Result<u32, QueueError> {
     }
 }
 
-/// Puts tasks on the `deliveries` queue, or on the one for slow endpoints, to be received after `delay` (whole seconds, rounded
-/// up).
+/// Puts tasks on the `deliveries` queue, to be received after `delay` (whole seconds, rounded up). For tasks that may be
+/// [slow](Wakeup::slow), see [`send_routed`].
 pub async fn send_wakeups(app: &App, wakeups: &[Wakeup], delay: Duration) -> Result<(), QueueError> {
-    let (slow, others): (Vec<_>, Vec<_>) = wakeups.iter().partition(|wakeup| wakeup.slow);
-    let batches = [(&app.config.deliveries_queue_url, others), (&app.config.slow_deliveries_queue_url, slow)];
-    let sent = batches.iter().flat_map(|(queue_url, wakeups)| {
-        wakeups.chunks(BATCH_MAX).map(move |batch| send_batch(app, queue_url, batch, delay))
-    });
+    let batches = wakeups.chunks(BATCH_MAX);
+    let sent = batches.map(|batch| send_batch(app, &app.config.deliveries_queue_url, batch.iter().collect(), delay));
     try_join_all(sent).await?;
     Ok(())
 }
 
+/// Puts a task on the queue that it goes through: `deliveries`, or the one for endpoints that have just timed out.
+pub async fn send_routed(app: &App, wakeup: &Wakeup, delay: Duration) -> Result<(), QueueError> {
+    if wakeup.slow {
+        send_batch(app, &app.config.slow_deliveries_queue_url, vec![wakeup], delay).await
+    } else {
+        send_batch(app, &app.config.deliveries_queue_url, vec![wakeup], delay).await
+    }
+}
+
 /// Sends one batch, and after a growing wait again those of its entries that SQS refused.
-async fn send_batch(app: &App, queue_url: &str, wakeups: &[&Wakeup], delay: Duration) -> Result<(), QueueError> {
+async fn send_batch(app: &App, queue_url: &str, wakeups: Vec<&Wakeup>, delay: Duration) -> Result<(), QueueError> {
     let mut entries = wakeups.iter().enumerate().map(|(index, wakeup)| entry(index, wakeup, delay)).collect::<Vec<_>>();
     for tries in 0..BATCH_TRIES {
         app::back_off(app, tries).await;
@@ -224,11 +230,7 @@ pub async fn give_back(app: &App, queue_url: &str, messages: &[GivenBack]) {
 /// further away than a message can be delayed. Placing it twice is harmless.
 pub async fn place(app: &App, wakeup: &Wakeup, due: Timestamp) -> Result<(), QueueError> {
     let wait = due.since(app.clock.now());
-    if wait <= DELAY_MAX {
-        send_wakeups(app, std::slice::from_ref(wakeup), wait).await
-    } else {
-        schedule(app, wakeup, due).await
-    }
+    if wait <= DELAY_MAX { send_routed(app, wakeup, wait).await } else { schedule(app, wakeup, due).await }
 }
 
 async fn schedule(app: &App, wakeup: &Wakeup, due: Timestamp) -> Result<(), QueueError> {

@@ -253,7 +253,9 @@ impl World {
             if let Turn::Scheduled { round: round @ 1.., step: 1 } = wakeup.turn {
                 let mut record = self.record();
                 let recovered = record.recovered.entry((wakeup.webhook(), round)).or_default();
-                recovered.extend(wakeup.slot.is_none().then_some(wakeup.delivery.event));
+                // What waits for its rate limit, or moves to the queue for slow endpoints, was sent before.
+                let is_new = wakeup.slot.is_none() && !wakeup.slow;
+                recovered.extend(is_new.then_some(wakeup.delivery.event));
             }
         }
     }

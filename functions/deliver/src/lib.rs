@@ -14,7 +14,6 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use futures::{FutureExt, future::join_all};
 use hookline::{
     app::App,
-    config::Config,
     delivery::{Claim, Delivery, DeliveryStatus, FollowUp, LEASE, Refusal, Turn, Wakeup},
     endpoint::EndpointClient,
     event::Event,
@@ -125,19 +124,19 @@ pub async fn handle(deliverer: &Deliverer, event: SqsEvent) -> SqsBatchResponse 
 
 /// Makes messages that must come again visible after their waits.
 async fn give_back(app: &App, failed: &[Failed<'_>]) {
-    let Config { deliveries_queue_url, slow_deliveries_queue_url, .. } = &app.config;
-    let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
-    let slow_name = name(slow_deliveries_queue_url);
+    let slow_queue = app.config.slow_deliveries_queue_url.rsplit('/').next();
     let is_slow = |message: &SqsMessage| {
         let arn = message.event_source_arn.as_deref().unwrap_or_default();
-        arn.rsplit(':').next() == Some(slow_name.as_str())
+        arn.rsplit(':').next() == slow_queue
     };
-    for (queue_url, slow) in [(deliveries_queue_url, false), (slow_deliveries_queue_url, true)] {
-        let of_queue = failed.iter().filter(|(message, _)| is_slow(message) == slow);
-        let given_back = of_queue
-            .filter_map(|(message, wait)| Some(GivenBack { receipt: message.receipt_handle.clone()?, wait: *wait }));
-        queue::give_back(app, queue_url, &given_back.collect::<Vec<_>>()).await;
-    }
+    let of_queue = |slow: bool| {
+        let messages = failed.iter().filter(|(message, _)| is_slow(message) == slow);
+        messages
+            .filter_map(|(message, wait)| Some(GivenBack { receipt: message.receipt_handle.clone()?, wait: *wait }))
+            .collect::<Vec<_>>()
+    };
+    queue::give_back(app, &app.config.deliveries_queue_url, &of_queue(false)).await;
+    queue::give_back(app, &app.config.slow_deliveries_queue_url, &of_queue(true)).await;
 }
 
 /// The wait before a message whose handling failed comes again: it grows with each receipt.
@@ -192,7 +191,7 @@ async fn deliver(deliverer: &Deliverer, wakeup: &Wakeup, subjects: &Subjects) ->
         }
         (Some(_), Some(_)) if !wakeup.slow && deliverer.slow.contains(wakeup.webhook(), deliverer.app.clock.now()) => {
             tracing::info!("moved to the queue for slow endpoints");
-            queue::send_wakeups(&deliverer.app, &[Wakeup { slow: true, ..wakeup.clone() }], Duration::ZERO).await?;
+            queue::send_routed(&deliverer.app, &Wakeup { slow: true, ..wakeup.clone() }, Duration::ZERO).await?;
             Ok(Done::Drop)
         }
         (Some(event), Some(webhook)) => send(deliverer, wakeup, event, webhook, stored).await,
@@ -261,7 +260,7 @@ async fn send(
 async fn stand_aside(deliverer: &Deliverer, wakeup: &Wakeup) -> Result<Done, DeliverError> {
     tracing::info!("too many requests to the host are under way");
     let wait = BUSY_HOST_WAIT.mul_f64(0.5 + deliverer.app.random.share());
-    queue::send_wakeups(&deliverer.app, &[Wakeup { slow: true, ..wakeup.clone() }], wait).await?;
+    queue::send_routed(&deliverer.app, &Wakeup { slow: true, ..wakeup.clone() }, wait).await?;
     Ok(Done::Drop)
 }
 

@@ -78,7 +78,7 @@ async fn requeue(deliverer: &Deliverer, wakeup: &Wakeup, slot: Timestamp) -> Res
     if wait <= DELAY_MAX || scheduled.is_err() {
         // Whole seconds, rounded down: it comes a little early and waits here for the rest.
         let delay = Duration::from_secs(wait.as_secs()).min(DELAY_MAX);
-        queue::send_wakeups(app, &[task], delay).await?;
+        queue::send_routed(app, &task, delay).await?;
     }
     metrics::throttled("delivery", 1);
     Ok(Paced::Later)

@@ -37,7 +37,7 @@ async fn put_back(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
     let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&wakeup, app.clock.now()));
     tracing::info!(wanted, "a scheduled attempt is due");
     if wanted {
-        queue::send_wakeups(app, &[wakeup], Duration::ZERO).await?;
+        queue::send_routed(app, &wakeup, Duration::ZERO).await?;
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ pub async fn list<T>(
                 if reader.is_spent() {
                     return Ok(Page { items, next: reader.read_to() });
                 }
-                reader.read(app, listing.limit + 1 - items.len(), items.len()).await?;
+                reader.read_on(app, listing.limit + 1 - items.len(), items.len()).await?;
             }
             Next::Row(row) => {
                 if items.len() == listing.limit {
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads on in every shard that has run out, for `wanted` more rows to keep where `kept` were kept so far.
-    async fn read(&mut self, app: &App, wanted: usize, kept: usize) -> Result<(), StoreError> {
+    async fn read_on(&mut self, app: &App, wanted: usize, kept: usize) -> Result<(), StoreError> {
         let chunk = self.chunk(wanted, kept);
         let dry = self.shards.iter_mut().filter(|shard| shard.is_dry());
         let order = self.order;
