@@ -209,26 +209,12 @@ const MUTANTS: &[Mutant] = &[
         job.after = Some(next);",
     },
     Mutant {
-        name: "a retry by hand begins the delivery",
-        file: "functions/deliver/src/lib.rs",
-        old: "matches!(wakeup.turn, Turn::Manual { .. }) {",
-        new: "!MUTANT && matches!(wakeup.turn, Turn::Manual { .. }) {",
-    },
-    Mutant {
         name: "a rate limit is not waited for",
         file: "functions/deliver/src/pace.rs",
         old: "let app = &deliverer.app;\n    if let Some(RateSlot",
         new: "let app = &deliverer.app;
     if MUTANT { return Ok(Paced::Go); }
     if let Some(RateSlot",
-    },
-    Mutant {
-        name: "a late task goes to the end of the line",
-        file: "functions/deliver/src/pace.rs",
-        old: "has_slot: wakeup.slot.is_some() };",
-        new: "has_slot: wakeup.slot.is_some_and(|slot| {
-            !MUTANT || app.clock.now().since(slot.at) <= LATE_MAX
-        }) };",
     },
     Mutant {
         name: "a permit is taken without a condition",
