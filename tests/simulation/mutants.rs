@@ -158,12 +158,6 @@ const MUTANTS: &[Mutant] = &[
         Refusal::Leased(until) => Ok(Done::ComeBack(until)),",
     },
     Mutant {
-        name: "an attempt begins with the lease nearly over",
-        file: "functions/deliver/src/attempt.rs",
-        old: "until.since(started_at) < TIMEOUT + RECORD_MARGIN",
-        new: "!MUTANT && until.since(started_at) < TIMEOUT + RECORD_MARGIN",
-    },
-    Mutant {
         name: "a test is retried",
         file: "shared/src/delivery.rs",
         old: "Turn::Test => ended(DeliveryStatus::Failed),",
