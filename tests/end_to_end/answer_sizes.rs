@@ -43,7 +43,7 @@ fn quotes(bytes: usize) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_large_events_are_listed_in_pages_that_fit() {
     let world = World::new().await;
-    let (process, token) = (api::router(world.app.clone()), world.platform_token().await);
+    let (process, token) = (api::router(world.api.clone()), world.platform_token().await);
     let mut published = BTreeSet::new();
     for _ in 0..20 {
         let body = format!(r#"{{"type":"user.created","data":{{"object":{}}}}}"#, quotes(OBJECT_BYTES));
@@ -87,7 +87,7 @@ async fn what_fits_is_one_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_batch_fits_and_a_larger_one_is_told_its_limit() {
     let world = World::new().await;
-    let (process, token) = (api::router(world.app.clone()), world.platform_token().await);
+    let (process, token) = (api::router(world.api.clone()), world.platform_token().await);
     let event = |object: &str| format!(r#"{{"type":"user.created","data":{{"object":{object}}}}}"#);
     let batch = |events: &[String]| format!(r#"{{"events":[{}]}}"#, events.join(","));
     // Ten events near the limit of one, and ninety that break as many rules as an answer tells of.

@@ -21,6 +21,7 @@ use hookline::schedule::RetrySchedule;
 use hookline::time::Clock;
 use local::{embedded::EmbeddedAws, provision};
 use serde_json::Value;
+use strict_aws::strict;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
@@ -40,7 +41,7 @@ const FUNCTIONS: [&str; 4] = ["api", "publish", "deliver", "retry"];
 pub(crate) struct Account {
     /// The same tables and queues, for the test itself.
     pub(crate) app: App,
-    address: SocketAddr,
+    aws: EmbeddedAws,
 }
 
 /// A running function.
@@ -67,11 +68,12 @@ impl Account {
         let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
         provision::provision(&aws, &config).await.expect("tables and queues");
         let app = App::new(&aws.sdk_config(), config, clock, Random::system());
-        Self { app, address: serve(Router::new().fallback(answer).with_state(aws)).await }
+        Self { app, aws }
     }
 
     /// Starts the function's binary with the environment that Lambda and the template give it.
-    pub(crate) async fn function(&self, name: &str) -> Function {
+    pub(crate) async fn function(&self, name: &'static str) -> Function {
+        let aws = serve(Router::new().fallback(answer).with_state((self.aws.clone(), name))).await;
         let (invocations, waiting) = mpsc::unbounded_channel();
         let runtime = Runtime { waiting: AsyncMutex::new(waiting), running: Mutex::default() };
         let routes = Router::new()
@@ -90,7 +92,7 @@ impl Account {
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "function"),
             ("AWS_SECRET_ACCESS_KEY", "function"),
-            ("AWS_ENDPOINT_URL", &format!("http://{}", self.address)),
+            ("AWS_ENDPOINT_URL", &format!("http://{aws}")),
             ("WEBHOOKS_TABLE", &config.webhooks_table),
             ("EVENTS_TABLE", &config.events_table),
             ("DELIVERIES_TABLE", &config.deliveries_table),
@@ -140,11 +142,12 @@ async fn serve(routes: Router) -> SocketAddr {
     address
 }
 
-/// Answers a call of the SDK.
-async fn answer(State(aws): State<EmbeddedAws>, request: Request<Body>) -> Response<Body> {
+/// Answers a call of the SDK in a function.
+async fn answer(State((aws, function)): State<(EmbeddedAws, &'static str)>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await.expect("a body that is not too long");
     let request = HttpRequest::try_from(Request::from_parts(head, SdkBody::from(body))).expect("a request of the SDK");
+    strict::hold(&request, Some(function));
     let answer = aws.call(request).await.try_into_http1x().expect("an answer of AWS");
     let (head, body) = answer.into_parts();
     Response::from_parts(head, Body::from(body.bytes().unwrap_or_default().to_vec()))

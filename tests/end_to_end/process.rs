@@ -5,11 +5,10 @@
 //! | `HOOKLINE_URL`, `HOOKLINE_TOKEN` | test this stack; a platform token, since each test works in an account of its own |
 //! | `HOOKLINE_RECEIVERS` | how that stack reaches the tests' receivers: a URL with `{port}` in it, of a tunnel to loopback |
 //! | `RETRY_SCHEDULE` | that stack's schedule; tests that need another one are skipped |
-//! | `HOOKLINE_LOCAL_BIN` | an executable of `local` to test in place of the one that cargo builds |
+//! | `HOOKLINE_LOCAL_BIN` | an executable of `local` to test in place of `strict-local`, which holds `local` to AWS's limits |
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -278,10 +277,9 @@ fn deployed_schedule() -> String {
     std::env::var("RETRY_SCHEDULE").unwrap_or_else(|_| DEFAULT_SCHEDULE.to_owned())
 }
 
-/// The executable of `local`, built once for all tests.
-fn executable() -> &'static Path {
-    static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
-    EXECUTABLE.get_or_init(|| std::env::var_os("HOOKLINE_LOCAL_BIN").map_or_else(|| build("local"), PathBuf::from))
+/// The executable of the local process.
+fn executable() -> PathBuf {
+    std::env::var_os("HOOKLINE_LOCAL_BIN").map_or_else(|| env!("CARGO_BIN_EXE_strict-local").into(), PathBuf::from)
 }
 
 /// A package's executable of the same name.

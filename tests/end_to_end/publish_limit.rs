@@ -16,7 +16,7 @@ const PER_SECOND: u32 = 10;
 /// A world in which an account may publish ten events a second, with two processes of the API and a platform token.
 async fn two_processes() -> (World, [Router; 2], String) {
     let world = World::with(|config| config.publish_rate_limit = NonZeroU32::new(PER_SECOND)).await;
-    let processes = [(); 2].map(|()| api::router(world.app.clone()));
+    let processes = [(); 2].map(|()| api::router(world.api.clone()));
     let token = world.platform_token().await;
     (world, processes, token)
 }

@@ -49,7 +49,7 @@ async fn sent(world: &World, bodies: &[Value]) -> Vec<Message> {
 
 /// Hands messages to the function; gives the bodies of those that it refuses.
 async fn publish(world: &World, messages: &[Message]) -> Vec<String> {
-    let failed = publish::handle(&world.app, sqs_event(messages.to_vec(), &world.app.config.events_queue_url))
+    let failed = publish::handle(&world.publish, sqs_event(messages.to_vec(), &world.app.config.events_queue_url))
         .await
         .batch_item_failures;
     let body_of = |id: &str| {

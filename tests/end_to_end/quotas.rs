@@ -36,7 +36,7 @@ async fn register(process: &Router, token: &str) -> (u16, Value) {
 /// A world in which an account may have five webhooks.
 async fn five() -> (World, Router, String) {
     let world = World::with(|config| config.webhooks_max = MAX).await;
-    let (process, token) = (api::router(world.app.clone()), world.platform_token().await);
+    let (process, token) = (api::router(world.api.clone()), world.platform_token().await);
     (world, process, token)
 }
 
@@ -106,7 +106,7 @@ fn entry(name: &str, object: &str) -> CatalogueEntry {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalogue_has_a_size() {
     let world = World::new().await;
-    let (process, token) = (api::router(world.app.clone()), world.platform_token().await);
+    let (process, token) = (api::router(world.api.clone()), world.platform_token().await);
     let create = |name: String, text: String| {
         let body = json!({ "name": name, "sample": { "data": { "object": { "text": text } } } });
         ask(&process, &token, "POST", "/v1/event-types", body)

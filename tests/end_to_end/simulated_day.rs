@@ -27,6 +27,7 @@ use local::embedded::EmbeddedAws;
 use local::pollers::sqs_event;
 use local::provision;
 use serde_json::value::RawValue;
+use strict_aws::strict::strict;
 
 use crate::receiver::{Answer, Receiver};
 
@@ -38,7 +39,12 @@ const EVENTS: usize = 24 * 12;
 pub(crate) struct World {
     now_ms: Arc<AtomicI64>,
     aws: EmbeddedAws,
+    /// The test's own, which may do anything.
     pub(crate) app: App,
+    /// The functions', each held to what the template grants it.
+    pub(crate) api: App,
+    pub(crate) publish: App,
+    retry: App,
     deliverer: Deliverer,
 }
 
@@ -58,7 +64,11 @@ impl World {
         provision::provision(&aws, &config).await.expect("tables and queues");
         let app = App::new(&aws.sdk_config(), config, clock, Random::system());
         let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
-        Self { now_ms, aws, deliverer: Deliverer::new(app.clone(), endpoints), app }
+        let [api, publish, deliver, retry] = ["api", "publish", "deliver", "retry"].map(|function| {
+            let sdk = strict(&aws.sdk_config(), function);
+            App::new(&sdk, app.config.clone(), app.clock.clone(), app.random.clone())
+        });
+        Self { now_ms, aws, deliverer: Deliverer::new(deliver, endpoints), app, api, publish, retry }
     }
 
     /// A new platform token.
@@ -94,7 +104,7 @@ impl World {
         loop {
             while let Some(schedule) = self.aws.next_due_schedule().now_or_never() {
                 let wakeup: Wakeup = serde_json::from_str(&schedule.input).expect("a wake-up");
-                retry::handle(&self.app, wakeup).await.expect("nothing fails here");
+                retry::handle(&self.retry, wakeup).await.expect("nothing fails here");
                 self.aws.schedule_done(&schedule).expect("in memory");
             }
             let config = &self.app.config;
@@ -104,7 +114,7 @@ impl World {
                 return;
             }
             self.deliver(deliveries).await;
-            let failed = publish::handle(&self.app, sqs_event(jobs.clone(), &self.app.config.events_queue_url))
+            let failed = publish::handle(&self.publish, sqs_event(jobs.clone(), &self.app.config.events_queue_url))
                 .await
                 .batch_item_failures;
             assert!(failed.is_empty(), "nothing fails here");

@@ -23,7 +23,7 @@ async fn call(process: &Router, token: &str, method: Method, path: &str, body: &
 async fn a_revocation_is_honoured_by_processes_that_remember_the_token() {
     let world = World::new().await;
     let platform = world.platform_token().await;
-    let [here, there] = [(); 2].map(|()| api::router(world.app.clone()));
+    let [here, there] = [(); 2].map(|()| api::router(world.api.clone()));
     let issue = json!({ "account": "acme" });
     let (status, issued) = call(&here, &platform, Method::POST, "/v1/tokens", &issue).await;
     assert_eq!(status, StatusCode::CREATED);

@@ -23,7 +23,7 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let world = World::new().await;
-        let (process, token) = (api::router(world.app.clone()), world.platform_token().await);
+        let (process, token) = (api::router(world.api.clone()), world.platform_token().await);
         Self { world, process, token }
     }
 

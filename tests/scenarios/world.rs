@@ -28,6 +28,7 @@ use local::{pollers, provision};
 use reqwest::{Request, Response};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use strict_aws::strict::strict;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +76,8 @@ pub(crate) struct World {
     pub(crate) posts: Arc<Mutex<Vec<Post>>>,
     aws: EmbeddedAws,
     deliverer: Deliverer,
+    publish: App,
+    retry: App,
     began: Instant,
     stop: CancellationToken,
 }
@@ -93,6 +96,9 @@ impl World {
         let troubled = TroubledAws { aws: aws.clone(), decide: Arc::new(decide), calls: Arc::clone(&calls), began };
         let sdk = aws.sdk_config().to_builder().http_client(troubled).build();
         let app = App::new(&sdk, config, clock, Random::system());
+        let [deliver, publish, retry] = ["deliver", "publish", "retry"].map(|function| {
+            App::new(&strict(&sdk, function), app.config.clone(), app.clock.clone(), app.random.clone())
+        });
         let posts = Arc::<Mutex<Vec<Post>>>::default();
         let seen = Arc::clone(&posts);
         let receive = move |request: Request| -> BoxFuture<'static, Result<Response, PostError>> {
@@ -112,10 +118,10 @@ impl World {
         };
         let look_up = |_: &str| Ok(vec![SocketAddr::from(([203, 0, 114, 7], 0))]);
         let endpoints = EndpointClient::in_process(EndpointPolicy::Strict, look_up, Arc::new(receive));
-        let deliverer = Deliverer::new(app.clone(), endpoints);
+        let deliverer = Deliverer::new(deliver, endpoints);
         let account = "acme".parse().expect("a name");
         let stop = CancellationToken::new();
-        Self { app, account, calls, posts, aws, deliverer, began, stop }
+        Self { app, account, calls, posts, aws, deliverer, publish, retry, began, stop }
     }
 
     /// Begins to hand messages and schedules over, with so many invocations of `deliver` at once for each of its queues.
@@ -135,14 +141,14 @@ impl World {
             let queue_url = queue_url.clone();
             tokio::spawn(pollers::poll_queue(poller.clone(), queue_url, concurrency, self.stop.clone(), handler));
         }
-        let publisher = self.app.clone();
+        let publisher = self.publish.clone();
         let handler = move |event| {
             let app = publisher.clone();
             async move { publish::handle(&app, event).await }
         };
         let events_queue_url = config.events_queue_url.clone();
         tokio::spawn(pollers::poll_queue(poller, events_queue_url, 2, self.stop.clone(), handler));
-        tokio::spawn(pollers::poll_schedules(self.app.clone(), self.aws.clone(), self.stop.clone()));
+        tokio::spawn(pollers::poll_schedules(self.retry.clone(), self.aws.clone(), self.stop.clone()));
     }
 
     pub(crate) async fn register(&self, host: &str) -> Webhook {

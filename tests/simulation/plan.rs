@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) receipts_max: u32,
     /// Receivers that fail for a while, in a thousand of their spells.
     pub(crate) bad_spells: u32,
+    /// Whether events are about as large as they may be, and twice as large where they are JSON in JSON.
+    pub(crate) large_events: bool,
     /// Webhooks that the first account begins with.
     pub(crate) webhooks: i64,
     /// What users do, in all.
@@ -60,6 +62,7 @@ impl Plan {
         // A seed in eight has no faults at all: what is promised without an excuse is checked there.
         let faultless = dice.permille(125);
         let wide = dice.permille(100);
+        let large_events = !wide && dice.permille(30);
         let schedules: [&[u64]; 4] = [&[0, 60, 1200], &[0, 30, 60], &[0, 120, 960, 60], &[5, 960]];
         let waits_s = dice.pick(&schedules);
         let unless_faultless = |value: u32| if faultless { 0 } else { value };
@@ -83,7 +86,12 @@ impl Plan {
             receipts_max: *dice.pick(&[2, 10]),
             bad_spells: *dice.pick(&[0, 200, 500, 900]),
             webhooks: if wide { dice.between(11, 23) } else { dice.between(1, 3) },
-            actions: if wide { dice.between(3, 6) } else { dice.between(6, 16) },
+            large_events,
+            actions: match (wide, large_events) {
+                (true, _) => dice.between(3, 6),
+                (_, true) => dice.between(24, 36),
+                _ => dice.between(6, 16),
+            },
             pause_max_ms: *dice.pick(&[2_000, 60_000, 900_000, 3_600_000]),
         }
     }

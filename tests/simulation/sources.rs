@@ -132,10 +132,15 @@ impl World {
 
     /// Puts a message on a queue.
     pub(crate) async fn send(&self, queue: &str, body: &str) {
-        let request = json!({"QueueUrl": self.aws.queue_url(queue), "MessageBody": body});
+        self.send_later(queue, body, 0).await;
+    }
+
+    /// Puts a message on a queue that nobody receives for `delay_s` seconds.
+    pub(crate) async fn send_later(&self, queue: &str, body: &str, delay_s: i64) {
+        let request = json!({"QueueUrl": self.aws.queue_url(queue), "MessageBody": body, "DelaySeconds": delay_s});
         self.ask(Service::Sqs, "SendMessage", &request).await;
         if let Some(alarm) = self.alarms.of(queue) {
-            alarm.set(self.now_ms());
+            alarm.set(self.now_ms() + delay_s * 1_000);
         }
     }
 

@@ -35,6 +35,9 @@ const KEY_FREE: Duration = Duration::from_secs(24 * 60 * 60 + 120);
 /// What API Gateway's event has beside the body, at most: headers, the route, the caller.
 const ENVELOPE_BYTES: usize = 12 * 1024;
 
+/// What a large event is filled with: each is two bytes in the event, and four where the event is JSON in JSON.
+const QUOTES: usize = 120 * 1024;
+
 /// Events of a large batch: one of another type may be added to them, and a batch may have a hundred.
 const BATCH_LARGE: i64 = 99;
 
@@ -147,6 +150,9 @@ impl Users {
         while let Some(done) = under_way.join_next().await {
             done.expect("users do not panic");
         }
+        if self.world.plan.large_events {
+            self.page_through(ACCOUNTS[0], 100).await;
+        }
     }
 
     async fn perform(&self, action: Action) {
@@ -195,6 +201,16 @@ impl Users {
             (0, _) => format!("/v1/webhooks/{webhook}/deliveries"),
             (1, Some(event)) => format!("/v1/events/{}", event.id),
             _ => "/v1/events?limit=100".to_owned(),
+        }
+    }
+
+    /// Lists the account's events from the newest to the oldest, until there is no answer.
+    async fn page_through(&self, account: &str, limit: i64) {
+        let mut path = format!("/v1/events?limit={limit}");
+        while let Some(answer) = self.ask(account, "GET", &path, None, Value::Null).await {
+            let page = answer.json();
+            let Some(cursor) = page["next_cursor"].as_str() else { return };
+            path = format!("/v1/events?limit={limit}&cursor={cursor}");
         }
     }
 
@@ -303,7 +319,11 @@ impl Users {
 
     fn new_event(&self) -> Value {
         let kind = *self.world.dice.pick(TYPES);
-        json!({"type": kind, "data": {"object": {"number": self.count()}}})
+        let mut event = json!({"type": kind, "data": {"object": {"number": self.count()}}});
+        if self.world.plan.large_events {
+            event["data"]["object"]["quotes"] = json!("\"".repeat(QUOTES));
+        }
+        event
     }
 
     /// Publishes; whether it was accepted.
@@ -357,6 +377,7 @@ impl Users {
         let dice = &self.world.dice;
         let count = match dice.between(0, 999) {
             // With others of the account more than a recovery reads at once. Of a wide account each would be a hundred deliveries.
+            _ if self.world.plan.large_events => dice.between(1, 6),
             0..30 if self.world.plan.webhooks <= 3 => BATCH_LARGE,
             0..200 => dice.between(8, 14),
             _ => dice.between(1, 3),
@@ -410,12 +431,25 @@ impl Users {
         let number = event["data"]["object"]["number"].as_i64().expect("a number");
         let twice = self.world.dice.permille(300);
         self.world.record().ledger.produced.push(Produced { number });
+        if self.world.plan.stale_reads && self.world.dice.permille(500) {
+            return self.produce_late(account, &event).await;
+        }
         if twice {
             event["idempotency_key"] = json!(format!("key {}", self.count()));
             self.world.send(EVENTS, &event.to_string()).await;
             sleep(Duration::from_millis(self.world.dice.between(0, 60_000) as u64)).await;
         }
         self.world.send(EVENTS, &event.to_string()).await;
+    }
+
+    /// Puts an event on the queue that nobody receives for a while, and lists the account's events when that is over: the
+    /// event is stored then under an id as old as the message, and a page that need not be consistent may lack it.
+    async fn produce_late(&self, account: &str, event: &Value) {
+        let dice = &self.world.dice;
+        let delay_s = dice.between(60, 120);
+        self.world.send_later(EVENTS, &event.to_string(), delay_s).await;
+        sleep(Duration::from_millis((delay_s * 1_000 + dice.between(0, 1_000)) as u64)).await;
+        self.page_through(account, dice.between(1, 2)).await;
     }
 
     async fn enable_some(&self) {

@@ -1,5 +1,5 @@
 //! What AWS holds a deployment to and the embedded AWS does not: the grants of `template.yaml`, what each function's
-//! properties there say of it, and the services' limits. Pure judgements, which tests ask about each request.
+//! properties there say of it, and the services' limits. Tests ask it about each request.
 //!
 //! | file | holds |
 //! |---|---|
@@ -9,10 +9,13 @@
 //! | `grants.rs` | IAM: what a function's role allows |
 //! | `limits.rs` | sizes and counts that the services refuse |
 //! | `record.rs` | requests written down, for AWS's own models to judge |
+//! | `strict.rs` | all of it between the SDK and an AWS that is kinder |
+//! | `local.rs` | the local process, held to it |
 
 pub mod call;
 pub mod grants;
 pub mod limits;
 pub mod record;
 pub mod stack;
+pub mod strict;
 pub mod template;

@@ -45,7 +45,8 @@ pub fn record(call: &Call) {
     let recorder = &mut *recorder.lock().unwrap_or_else(PoisonError::into_inner);
     if recorder.seen.insert(format!("{service} {} {}", call.operation, shape_of(&parameters))) {
         let line = json!({"service": service, "operation": call.api_operation(), "parameters": cut(parameters)});
-        writeln!(recorder.file, "{line}").expect("HOOKLINE_RECORD can be written");
+        // At once: other processes append to the same file.
+        recorder.file.write_all(format!("{line}\n").as_bytes()).expect("HOOKLINE_RECORD can be written");
     }
 }
 

@@ -14,7 +14,7 @@ pub mod provision;
 use anyhow::Context;
 use deliver::Deliverer;
 use descriptors::Share;
-use embedded::EmbeddedAws;
+use embedded::{EmbeddedAws, Watch};
 use hookline::{
     app::{App, Lazy},
     config::Config,
@@ -41,12 +41,15 @@ const PUBLISH_CONCURRENCY: usize = 16;
 /// Time for what is under way when the process is asked to end: an attempt and its record.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Runs Hookline until Ctrl-C or SIGTERM.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+/// Runs Hookline until Ctrl-C or SIGTERM. `watch` sees each request that it makes of the embedded AWS.
+///
+/// # Errors
+/// The data folder cannot be opened, or the address is in use.
+pub async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
     let share = descriptors::claim();
     let data = (!options.ephemeral).then_some(options.data.as_path());
     let clock = Clock::system();
-    let aws = EmbeddedAws::open(data, clock.clone())?;
+    let aws = EmbeddedAws::open_watched(data, clock.clone(), watch)?;
     let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
     let config = provision::config(&aws, options.retry_schedule.clone(), policy);
     provision::provision(&aws, &config).await?;

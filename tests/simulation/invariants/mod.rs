@@ -107,9 +107,15 @@ pub(crate) async fn check(world: &World) -> Vec<String> {
 }
 
 async fn items(world: &World, table: &str) -> Vec<Value> {
-    let answer = world.ask(Service::DynamoDb, "Scan", &json!({"TableName": table})).await;
-    assert!(answer["LastEvaluatedKey"].is_null(), "a run's tables fit one page");
-    answer["Items"].as_array().cloned().unwrap_or_default()
+    let (mut items, mut request) = (Vec::new(), json!({"TableName": table}));
+    loop {
+        let mut answer = world.ask(Service::DynamoDb, "Scan", &request).await;
+        items.append(answer["Items"].as_array_mut().expect("items"));
+        match answer["LastEvaluatedKey"].take() {
+            Value::Null => return items,
+            last => request["ExclusiveStartKey"] = last,
+        }
+    }
 }
 
 async fn events(world: &World) -> BTreeMap<EventId, StoredEvent> {

@@ -51,9 +51,14 @@ pub struct EmbeddedAws(Arc<Services>);
 struct Services {
     engine: Engine,
     clock: Clock,
+    /// Sees each request first.
+    watch: Option<Watch>,
     /// Held, never read: as long as this is, no other process opens the folder.
     _folder: Option<Folder>,
 }
+
+/// Sees each request of the SDK before it is answered: for tests that judge or record them.
+pub type Watch = fn(&HttpRequest);
 
 impl EmbeddedAws {
     /// Opens the services on the files in the folder `data`, which is made if it is missing; `None` keeps everything in
@@ -62,11 +67,19 @@ impl EmbeddedAws {
     /// # Errors
     /// Another process has the folder open, or the file is damaged, missing, or cannot be written.
     pub fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
+        Self::open_watched(data, clock, None)
+    }
+
+    /// Opens the services as [`open`](Self::open) does, each request of which `watch` sees first.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_watched(data: Option<&Path>, clock: Clock, watch: Option<Watch>) -> anyhow::Result<Self> {
         let mut folder = data.map(Folder::lock).transpose()?;
         folder.as_ref().map_or(Ok(()), |folder| folder.check(engine::FILE))?;
         let engine = Engine::open(data, clock.clone())?;
         folder.as_mut().map_or(Ok(()), Folder::complete)?;
-        Ok(Self(Arc::new(Services { engine, clock, _folder: folder })))
+        Ok(Self(Arc::new(Services { engine, clock, watch, _folder: folder })))
     }
 
     /// The configuration for SDK clients that talk to this AWS. To put something between the two (a fault, a count),
@@ -88,6 +101,9 @@ impl EmbeddedAws {
 
     /// Answers one request as AWS would, errors included.
     pub async fn call(&self, mut request: HttpRequest) -> HttpResponse {
+        if let Some(watch) = self.0.watch {
+            watch(&request);
+        }
         let Ok(body) = request.take_body().collect().await else {
             return Reply::from(Fault::serialization("the request's body cannot be read")).into();
         };
