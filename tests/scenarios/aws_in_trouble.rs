@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookline::delivery::{DeliveryStatus, Turn, Wakeup};
-use hookline::{queue, store};
+use hookline::queue;
 
 use crate::world::{Fate, World};
 
@@ -92,20 +92,11 @@ async fn an_event_is_read_once_for_all_of_its_webhooks() {
 async fn a_failed_retry_by_hand_of_a_held_delivery_leaves_it_to_be_recovered() {
     let world = World::new(|_| Fate::Done, |_| Some(500)).await;
     let webhook = world.register("receiver").await;
-    let disable = |webhook: &mut hookline::webhook::Webhook| -> Result<(), store::StoreError> {
-        webhook.disable(hookline::webhook::DisabledReason::Manual, world.app.clock.now());
-        Ok(())
-    };
-    store::webhooks::change(&world.app, &world.account, webhook.id, disable).await.expect("a change");
+    world.disable(webhook.id).await;
     tokio::time::sleep(60 * SECOND).await;
     let event = world.publish().await;
     tokio::time::sleep(60 * SECOND).await;
-    let enable = |webhook: &mut hookline::webhook::Webhook| -> Result<(), store::StoreError> {
-        webhook.enable(world.app.clock.now());
-        Ok(())
-    };
-    let enabled = store::webhooks::change(&world.app, &world.account, webhook.id, enable).await.expect("a change");
-    let enabled = enabled.expect("the webhook");
+    let enabled = world.enable(webhook.id).await;
     let turn = Turn::Manual { nonce: "by hand".to_owned() };
     let task = Wakeup { turn, ..Wakeup::first(&enabled, event) };
     queue::send_wakeups(&world.app, &[task], Duration::ZERO).await.expect("the queue");

@@ -21,7 +21,7 @@ use hookline::random::Random;
 use hookline::schedule::RetrySchedule;
 use hookline::secret::Secret;
 use hookline::time::{Clock, Timestamp};
-use hookline::webhook::Webhook;
+use hookline::webhook::{DisabledReason, Webhook};
 use hookline::{publishing, store};
 use local::embedded::EmbeddedAws;
 use local::{pollers, provision};
@@ -161,13 +161,36 @@ impl World {
         webhook
     }
 
-    pub(crate) async fn publish(&self) -> EventId {
+    /// An event that is not published yet.
+    pub(crate) fn new_event(&self) -> Event {
         let object = RawValue::from_string("{}".to_owned()).expect("JSON");
         let new = NewEvent { event_type: "user.created".parse().expect("a name"), object, previous_data: None };
-        let id = EventId::new(self.app.clock.now(), &self.app.random);
-        let event = Event::new(self.account.clone(), id, &new);
+        Event::new(self.account.clone(), EventId::new(self.app.clock.now(), &self.app.random), &new)
+    }
+
+    pub(crate) async fn publish(&self) -> EventId {
+        let event = self.new_event();
+        let id = event.id;
         publishing::publish(&self.app, &self.account, &[event]).await.expect("nothing fails yet");
         id
+    }
+
+    /// Changes a webhook as the API does; the webhook as it is then.
+    pub(crate) async fn change(&self, webhook: WebhookId, change: impl Fn(&mut Webhook)) -> Webhook {
+        let change = |webhook: &mut Webhook| -> Result<(), store::StoreError> {
+            change(webhook);
+            Ok(())
+        };
+        let changed = store::webhooks::change(&self.app, &self.account, webhook, change).await;
+        changed.expect("nothing fails here").expect("the webhook")
+    }
+
+    pub(crate) async fn disable(&self, webhook: WebhookId) {
+        self.change(webhook, |webhook| webhook.disable(DisabledReason::Manual, self.app.clock.now())).await;
+    }
+
+    pub(crate) async fn enable(&self, webhook: WebhookId) -> Webhook {
+        self.change(webhook, |webhook| webhook.enable(self.app.clock.now())).await
     }
 
     /// When each request to `host` arrived.

@@ -211,6 +211,25 @@ const MUTANTS: &[Mutant] = &[
     if let Some(RateSlot",
     },
     Mutant {
+        name: "a missed slot is forfeited",
+        file: "functions/deliver/src/pace.rs",
+        old: "has_slot: wakeup.slot.is_some() };",
+        new: "has_slot: !MUTANT && wakeup.slot.is_some() };",
+    },
+    Mutant {
+        name: "a page of events ends by their number alone",
+        file: "shared/src/store/events.rs",
+        old: "Listing { sources: vec![source], order, after, limit, weight_max: ANSWER_BYTES_MAX };",
+        new: "Listing { sources: vec![source], order, after, limit, weight_max: if MUTANT { usize::MAX } else { ANSWER_BYTES_MAX } };",
+    },
+    Mutant {
+        name: "a rotation drops the secrets of before the last",
+        file: "shared/src/webhook.rs",
+        old: "previous.insert(0, PreviousSecret {",
+        new: "previous.truncate(if MUTANT { 0 } else { previous.len() });
+            previous.insert(0, PreviousSecret {",
+    },
+    Mutant {
         name: "a permit is taken without a condition",
         file: "shared/src/store/pace.rs",
         old: "let ends_within = format!(\"(attribute_not_exists(#{line}) OR #{line} <= :{line}_last)\");",

@@ -47,6 +47,10 @@ pub(crate) struct Plan {
     pub(crate) receipts_max: u32,
     /// Receivers that fail for a while, in a thousand of their spells.
     pub(crate) bad_spells: u32,
+    /// Webhooks with a rate limit, in a thousand.
+    pub(crate) rate_limits: u32,
+    /// Batches with as many events as one may have, in a thousand.
+    pub(crate) large_batches: i64,
     /// Whether events are about as large as they may be, and twice as large where they are JSON in JSON.
     pub(crate) large_events: bool,
     /// Webhooks that the first account begins with.
@@ -65,6 +69,7 @@ impl Plan {
         let large_events = !wide && dice.permille(30);
         let schedules: [&[u64]; 4] = [&[0, 60, 1200], &[0, 30, 60], &[0, 120, 960, 60], &[5, 960]];
         let waits_s = dice.pick(&schedules);
+        let mapping_lag_ms = if faultless { 0 } else { *dice.pick(&[0, 0, 0, 1_200, 5_000]) };
         let unless_faultless = |value: u32| if faultless { 0 } else { value };
         Self {
             is_faultless: faultless,
@@ -75,7 +80,7 @@ impl Plan {
             units_a_second: Some(*dice.pick(&[0, 0, 0, 3, 15, 60])).filter(|units| !faultless && *units > 0),
             stale_reads: !faultless && dice.permille(300),
             dead_connections: unless_faultless(*dice.pick(&[0, 0, 20, 200])),
-            mapping_lag_ms: if faultless { 0 } else { *dice.pick(&[0, 0, 0, 1_200, 5_000]) },
+            mapping_lag_ms,
             mapping_throttles: unless_faultless(*dice.pick(&[0, 0, 30, 200])),
             chain_max: *dice.pick(&[1, 4, 16]),
             publish_rate_limit: NonZeroU32::new(*dice.pick(&[0, 0, 0, 5])),
@@ -86,6 +91,9 @@ impl Plan {
             receipts_max: *dice.pick(&[2, 10]),
             bad_spells: *dice.pick(&[0, 200, 500, 900]),
             webhooks: if wide { dice.between(11, 23) } else { dice.between(1, 3) },
+            // A long line whose tasks all come late.
+            rate_limits: if mapping_lag_ms > 0 { 400 } else { 150 },
+            large_batches: if mapping_lag_ms > 0 { 100 } else { 30 },
             large_events,
             actions: match (wide, large_events) {
                 (true, _) => dice.between(3, 6),

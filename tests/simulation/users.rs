@@ -295,7 +295,7 @@ impl Users {
     }
 
     async fn register(&self, account: &str) {
-        let rate_limit = self.world.dice.permille(150).then(|| self.world.dice.between(1, 3));
+        let rate_limit = self.world.dice.permille(self.world.plan.rate_limits).then(|| self.world.dice.between(1, 3));
         let mut body = json!({"url": self.url(account), "events": self.subscriptions()});
         if let Some(limit) = rate_limit {
             body["rate_limit"] = json!(limit);
@@ -378,7 +378,7 @@ impl Users {
         let count = match dice.between(0, 999) {
             // With others of the account more than a recovery reads at once. Of a wide account each would be a hundred deliveries.
             _ if self.world.plan.large_events => dice.between(1, 6),
-            0..30 if self.world.plan.webhooks <= 3 => BATCH_LARGE,
+            value if self.world.plan.webhooks <= 3 && value < self.world.plan.large_batches => BATCH_LARGE,
             0..200 => dice.between(8, 14),
             _ => dice.between(1, 3),
         };

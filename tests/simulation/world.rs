@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hookline::config::Config;
-use hookline::delivery::{Delivery, Turn, Wakeup};
+use hookline::delivery::{Delivery, RateSlot, Turn, Wakeup};
 use hookline::endpoint::EndpointPolicy;
 use hookline::id::{EventId, WebhookId};
 use hookline::time::{Clock, Timestamp};
@@ -43,6 +43,14 @@ pub(crate) struct WebhookWrite {
     pub(crate) webhook: Option<Webhook>,
 }
 
+/// A task that a rate limit has put back on the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct PutBack {
+    pub(crate) at_ms: i64,
+    pub(crate) task: Wakeup,
+    pub(crate) slot: RateSlot,
+}
+
 /// What happened, in order.
 #[derive(Default)]
 pub(crate) struct Record {
@@ -53,6 +61,7 @@ pub(crate) struct Record {
     pub(crate) deliveries: Vec<Delivery>,
     /// The events that each recovery of a webhook put on the queue, in that order.
     pub(crate) recovered: BTreeMap<(WebhookId, i64), Vec<EventId>>,
+    pub(crate) put_back: Vec<PutBack>,
     pub(crate) posts: Vec<Post>,
     pub(crate) ledger: Ledger,
     /// When each invocation began.
@@ -237,19 +246,23 @@ impl World {
                     self.record().webhooks.entry(id).or_default().push(deletion);
                 }
             }
-            (Service::Sqs, "SendMessageBatch") => {
+            (Service::Sqs | Service::Scheduler, _) => {
                 self.observe_wakeups(call);
                 self.set_alarms(call);
             }
-            (Service::Sqs | Service::Scheduler, _) => self.set_alarms(call),
             _ => {}
         }
     }
 
     fn observe_wakeups(&self, call: &Call) {
-        let bodies =
-            call.body["Entries"].as_array().into_iter().flatten().filter_map(|entry| entry["MessageBody"].as_str());
-        for wakeup in bodies.filter_map(|body| serde_json::from_str::<Wakeup>(body).ok()) {
+        let mut bodies = call.bodies();
+        let single = [&call.body["MessageBody"], &call.body["Target"]["Input"]];
+        bodies.extend(single.into_iter().filter_map(|body| Some(body.as_str()?.to_owned())));
+        for wakeup in bodies.iter().filter_map(|body| serde_json::from_str::<Wakeup>(body).ok()) {
+            if let Some(slot) = wakeup.slot {
+                let put_back = PutBack { at_ms: self.now_ms(), task: wakeup.clone(), slot };
+                self.record().put_back.push(put_back);
+            }
             if let Turn::Scheduled { round: round @ 1.., step: 1 } = wakeup.turn {
                 let mut record = self.record();
                 let recovered = record.recovered.entry((wakeup.webhook(), round)).or_default();

@@ -1,9 +1,11 @@
-//! A rate limit is kept: no more requests in any span of time than it allows, as far as the workers' clocks agree.
+//! A rate limit is kept: no more requests in any span of time than it allows, as far as the workers' clocks agree. And nobody
+//! who has waited for a slot, and finds no permit when it comes, goes to the end of the line.
 
 use hookline::id::WebhookId;
 
 use super::{Facts, Violations};
 use crate::receivers::Post;
+use crate::world::PutBack;
 
 /// The spans that requests are counted in: a second, less what a claim that is decided anew takes, and a longer one.
 const SPANS_MS: [i64; 2] = [970, 5_000];
@@ -13,6 +15,7 @@ const PERMITS_MS: i64 = 1_050;
 const LATE_MAX_MS: i64 = 80;
 
 pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
+    check_late(facts, violations);
     for &webhook in facts.record.webhooks.keys() {
         let paced: Vec<_> = facts.record.posts.iter().filter(|post| is_paced(facts, webhook, post)).collect();
         for (index, first) in paced.iter().enumerate() {
@@ -28,6 +31,34 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
                 });
             }
         }
+    }
+}
+
+/// What a task that has had its slot is sent back for at most: the permits of the next second are taken, and those of the
+/// longest lead after a permit that was missed.
+const SENT_BACK_MS: i64 = 6_000;
+
+fn check_late(facts: &Facts<'_>, violations: &mut Violations) {
+    let record = facts.record;
+    for (index, back) in record.put_back.iter().enumerate() {
+        let of_task = |other: &&PutBack| other.task.delivery == back.task.delivery && other.task.turn == back.task.turn;
+        let Some(before) = record.put_back[..index].iter().rev().find(of_task) else { continue };
+        let slot_ms = back.slot.at.unix_ms();
+        // One that came early keeps its slot, and of two copies the other one may have it.
+        if back.slot.requeues != before.slot.requeues + 1 || before.slot.at.unix_ms() > back.at_ms {
+            continue;
+        }
+        let webhook = back.task.webhook();
+        let Some(limit) = limit(facts, webhook, before.at_ms, back.at_ms) else { continue };
+        let in_line = record.put_back.iter().filter(|other| {
+            other.task.webhook() == webhook && other.slot.requeues > 1 && other.slot.at.unix_ms() >= back.at_ms
+        });
+        let permit_ms = PERMITS_MS / i64::from(limit) + 1;
+        let most_ms = SENT_BACK_MS + (in_line.count() as i64 + 1) * permit_ms + 2 * facts.plan.skew_ms;
+        violations.unless(slot_ms - back.at_ms <= most_ms, || {
+            let wait_ms = slot_ms - back.at_ms;
+            format!("{}: had its slot, and is sent back for {wait_ms} ms, at most {most_ms} ms", back.task.delivery)
+        });
     }
 }
 

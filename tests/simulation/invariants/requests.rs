@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hookline::signature;
 use hookline::time::Timestamp;
-use hookline::webhook::Webhook;
+use hookline::webhook::{PreviousSecret, Webhook};
 
 use super::{Facts, Violations, host_of};
 use crate::ledger::Published;
@@ -67,10 +67,9 @@ fn check_signatures(facts: &Facts<'_>, post: &Post, violations: &mut Violations)
     let states = facts.states_for(post);
     // The stamp is in whole seconds: in the second in which an overlap ends, both ways are right.
     let moments = [timestamp_s * 1000, timestamp_s * 1000 + 999].map(Timestamp::from_unix_ms);
-    // Not by the product's own reading of the overlaps, which is what is judged.
     let valid = |webhook: &Webhook, now: Timestamp| {
-        let previous = webhook.previous_secrets.iter().filter(|previous| now < previous.until);
-        std::iter::once(webhook.secret.clone()).chain(previous.map(|one| one.secret.clone())).collect::<Vec<_>>()
+        let previous = promised_secrets(facts, webhook).into_iter().filter(|previous| now < previous.until);
+        std::iter::once(webhook.secret.clone()).chain(previous.map(|one| one.secret)).collect::<Vec<_>>()
     };
     let guide = states.iter().any(|webhook| {
         moments.iter().any(|now| {
@@ -85,6 +84,36 @@ fn check_signatures(facts: &Facts<'_>, post: &Post, violations: &mut Violations)
         })
     });
     violations.unless(standard, || format!("{id}: {} got other signatures than by its secrets", post.host));
+}
+
+/// The secrets of before that receivers were promised to go on with, newest first, in one of the webhook's states: each for as
+/// long as the write said that replaced it, whatever later writes still know of it.
+fn promised_secrets(facts: &Facts<'_>, state: &Webhook) -> Vec<PreviousSecret> {
+    let states = facts.writes(state.id).iter().filter_map(|write| write.webhook.as_ref());
+    let mut promised: Vec<PreviousSecret> = vec![];
+    let mut present: Option<&Webhook> = None;
+    for webhook in states {
+        let is_rotated = present.is_some_and(|present| present.secret.expose() != webhook.secret.expose());
+        match webhook.previous_secrets.first() {
+            // A rotation without an overlap ends every secret of before.
+            None if is_rotated => promised.clear(),
+            Some(replaced) if is_rotated => promised.insert(0, replaced.clone()),
+            // A rotation that is asked for again may shorten an overlap.
+            _ => {
+                for secret in &mut promised {
+                    let mut still = webhook.previous_secrets.iter();
+                    if let Some(still) = still.find(|still| still.secret.expose() == secret.secret.expose()) {
+                        secret.until = secret.until.min(still.until);
+                    }
+                }
+            }
+        }
+        if std::ptr::eq(webhook, state) {
+            return promised;
+        }
+        present = Some(webhook);
+    }
+    promised
 }
 
 /// A published event is stored as it was answered; a key stands for one event while it is kept, and for another after.
