@@ -10,10 +10,12 @@
 //! | `limits.rs` | sizes and counts that the services refuse |
 //! | `record.rs` | requests written down, for AWS's own models to judge |
 //! | `strict.rs` | all of it between the SDK and an AWS that is kinder |
+//! | `lambda.rs` | a function's real binary on it |
 //! | `local.rs` | the local process, held to it |
 
 pub mod call;
 pub mod grants;
+pub mod lambda;
 pub mod limits;
 pub mod record;
 pub mod stack;

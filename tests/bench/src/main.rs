@@ -11,6 +11,7 @@
 //! | `start.rs` | from exec to the first answer |
 //! | `neighbours.rs` | a healthy endpoint beside one that hangs |
 //! | `growth.rs` | the same with more of everything around it |
+//! | `recovery.rs` | the recovery of 100,000 held events by the `publish` function |
 //! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
 //! | `cost/` | dollars for each million deliveries on AWS |
 //! | `stack.rs` | the process that is measured |
@@ -27,6 +28,7 @@ mod latency;
 mod load;
 mod neighbours;
 mod receiver;
+mod recovery;
 mod stack;
 mod start;
 mod throughput;
@@ -49,7 +51,7 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// What to measure; if nothing is named everything, but with --quick not the weight.
+    /// What to measure; if nothing is named everything, but with --quick neither the weight nor a recovery.
     #[arg(value_enum)]
     sections: Vec<Section>,
 }
@@ -62,6 +64,7 @@ enum Section {
     Start,
     Neighbours,
     Growth,
+    Recovery,
     Cost,
     Weight,
 }
@@ -70,8 +73,8 @@ enum Section {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let wanted = |section: &&Section| match options.sections.as_slice() {
-        // Four builds with link-time optimisation are not quick.
-        [] => !(options.quick && **section == Section::Weight),
+        // Builds with link-time optimisation are not quick.
+        [] => !(options.quick && matches!(section, Section::Weight | Section::Recovery)),
         named => named.contains(section),
     };
     let sections = Section::value_variants().iter().filter(wanted);
@@ -106,6 +109,7 @@ impl Section {
             Self::Start => start::measure(local, quick).await,
             Self::Neighbours => neighbours::measure(local, quick).await,
             Self::Growth => growth::measure(local, quick).await,
+            Self::Recovery => recovery::measure(quick).await,
             Self::Weight => weight::measure(quick).await,
             // It has a runtime of its own, with a time of its own.
             Self::Cost => tokio::task::spawn_blocking(cost::measure).await?,
