@@ -75,7 +75,8 @@ def main(path):
         return models[service]
 
     with open(path, encoding="utf-8") as recorded:
-        for line in recorded:
+        # Processes record the same shapes.
+        for line in sorted(set(recorded)):
             request = json.loads(line)
             seen[request["service"], request["operation"]] += 1
             wrong.update(judge(model, request))
