@@ -8,7 +8,7 @@ use hookline::{
     delivery::{Delivery, DeliveryStatus},
     event_type::EventType,
     id::{AccountId, EventId},
-    store::{Item, keys},
+    store::{Item, keys, pace},
     time::Timestamp,
     webhook::Webhook,
 };
@@ -116,11 +116,7 @@ pub(super) async fn line(app: &App, webhook: &Webhook) -> anyhow::Result<Duratio
     if webhook.rate_limit.is_none() {
         return Ok(Duration::ZERO);
     }
-    let key = keys::pace(&webhook.account, webhook.id);
-    let call = app.dynamodb.get_item().table_name(&app.config.webhooks_table).set_key(Some(key));
-    let found = call.send().await.map_err(|error| anyhow!(causes(&error)))?;
-    let end_us = found.item.and_then(|item| item.get("end_us")?.as_n().ok()?.parse::<i64>().ok());
-    Ok(end_us.map_or(Duration::ZERO, |end_us| Timestamp::from_unix_ms(end_us / 1000).since(app.clock.now())))
+    Ok(pace::line(app, &webhook.account, webhook.id).await?)
 }
 
 fn text(value: impl ToString) -> AttributeValue {
