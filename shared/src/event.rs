@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_is_the_contracts_and_keeps_the_publishers_text() {
+    fn the_payload_has_its_fields_in_order_and_keeps_the_publishers_text() {
         let new = NewEvent {
             event_type: "resource.updated".parse().expect("valid"),
             object: raw(r#"{"z":1.0,"a":12345678901234567890123, "e":"\u00e9"}"#),

@@ -253,7 +253,7 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).expect("built-in samples are JSON")
 }
 
-/// The event types that every account has: the guide's seven, and the one that Hookline publishes itself.
+/// The event types that every account has: seven of resources, users and payments, and the one that Hookline publishes itself.
 pub fn built_in() -> impl Iterator<Item = CatalogueEntry> {
     BUILT_IN.iter().map(|(name, description, object, previous)| CatalogueEntry {
         name: EventType((*name).to_owned()),

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_the_guides() {
+    fn the_default_is_as_documented() {
         let schedule = RetrySchedule::default();
         let waits: Vec<_> = (1..=5).map(|done| wait_ms(&schedule, done, None, 0.0)).collect();
         assert_eq!(waits, [Some(60_000), Some(300_000), Some(1_800_000), Some(7_200_000), None]);

@@ -1,4 +1,4 @@
-//! The two signatures of a delivery: the guide's `X-Webhook-Signature` and Standard Webhooks 1.0.0.
+//! The two signatures of a delivery: `X-Webhook-Signature`, of the body alone, and Standard Webhooks 1.0.0.
 
 use crate::secret::Secret;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,7 +14,7 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// The value of `X-Webhook-Signature`: lowercase hex HMAC-SHA256 of the body, keyed with the secret's UTF-8 bytes.
-pub fn guide(secret: &Secret, body: &[u8]) -> String {
+pub fn of_body(secret: &Secret, body: &[u8]) -> String {
     hex::encode(hmac_sha256(secret.expose().as_bytes(), &[body]))
 }
 
@@ -66,9 +66,9 @@ mod tests {
 
     /// RFC 4231, test case 2, is too short a key for us; this vector comes from Python's `hmac` module.
     #[test]
-    fn guide_signature_matches_python() {
+    fn signature_of_the_body_matches_python() {
         assert_eq!(
-            guide(&secret("your_webhook_secret"), br#"{"id":"evt_abc123"}"#),
+            of_body(&secret("your_webhook_secret"), br#"{"id":"evt_abc123"}"#),
             "e22acdf812e8bb696a59c45469d4bffd1d63b4096013cf4a13496e99156a14cb"
         );
     }
@@ -100,7 +100,7 @@ mod tests {
                 let ours = standard([&secret], "evt_1", timestamp_s, body);
                 prop_assert_eq!(&ours, &theirs.sign("evt_1", timestamp_s, body).expect("signed"));
                 prop_assert!(ours != standard([&secret], "evt_1", timestamp_s, &other));
-                prop_assert!(guide(&secret, body) != guide(&secret, &other));
+                prop_assert!(of_body(&secret, body) != of_body(&secret, &other));
             }
         }
     }

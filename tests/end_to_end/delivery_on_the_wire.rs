@@ -1,4 +1,4 @@
-//! What a receiver gets: method, headers, both signatures and the body, each as the contract lists them.
+//! What a receiver gets: method, headers, both signatures and the body, each as `infra/docs/receiving.md` lists them.
 
 use serde_json::json;
 
@@ -115,6 +115,6 @@ async fn a_changed_secret_signs_the_next_delivery() {
     stack.api().patch(&path, &json!({ "secret": "another_webhook_secret" })).await.expect(200);
     let second = stack.api().publish("user.created").await.id();
     let seen = receiver.wait_for_event(&second, 1).await;
-    let expected = signature::guide_signature("another_webhook_secret", &seen[0].body);
+    let expected = signature::body_signature("another_webhook_secret", &seen[0].body);
     assert_eq!(seen[0].header("x-webhook-signature"), expected);
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::process::Command;
 
 use crate::api;
-use crate::guide_receivers::present;
+use crate::documented_receivers::present;
 use crate::process::{self, Stack};
 use crate::program::Program;
 use crate::receiver::{Received, Receiver};

@@ -1,4 +1,4 @@
-//! Hookline, end to end: what `contract.md` promises, seen from outside over HTTP.
+//! Hookline, end to end: what its API and its documents promise, seen from outside over HTTP.
 //!
 //! The target is a process of `local`, one for each test, or the deployed stack that `HOOKLINE_URL` and
 //! `HOOKLINE_TOKEN` name (see [`process`]). Every module is named by what it proves; [`api`], [`lambda_runtime`], [`process`], [`program`],
@@ -18,12 +18,12 @@ mod attempts_are_recorded;
 mod cursors;
 mod data_folder;
 mod delivery_on_the_wire;
+mod documented_commands;
+mod documented_receivers;
 mod endpoint_policy;
 mod example_receivers;
 mod fan_out;
 mod file_descriptors;
-mod guide_commands;
-mod guide_receivers;
 mod hostile_receivers;
 mod hostile_users;
 mod idempotency;

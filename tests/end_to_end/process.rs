@@ -17,7 +17,7 @@ use tokio::process::Command;
 use crate::api::Api;
 use crate::program::Program;
 
-/// The contract's default schedule.
+/// The default schedule.
 const DEFAULT_SCHEDULE: &str = "0s,1m,5m,30m,2h";
 
 /// The options of the local process, each with its environment variable.
@@ -87,7 +87,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Any stack; a local one has the contract's default schedule.
+    /// Any stack; a local one has the default schedule.
     pub(crate) async fn start() -> Self {
         match Self::with(Options::default()).await {
             Some(stack) => stack,
@@ -95,7 +95,7 @@ impl Stack {
         }
     }
 
-    /// A stack with the contract's default schedule, or `None` when the target is a deployed one with another.
+    /// A stack with the default schedule, or `None` when the target is a deployed one with another.
     pub(crate) async fn with_default_schedule() -> Option<Self> {
         match Self::deployed() {
             Some(_) => Self::with_schedule(DEFAULT_SCHEDULE).await,

@@ -6,8 +6,8 @@ use standardwebhooks::Webhook;
 
 use crate::receiver::Received;
 
-/// The guide's signature: lowercase hexadecimal HMAC-SHA256 of the body under the secret's own characters.
-pub(crate) fn guide_signature(secret: &str, body: &[u8]) -> String {
+/// `X-Webhook-Signature`: lowercase hexadecimal HMAC-SHA256 of the body under the secret's own characters.
+pub(crate) fn body_signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
     mac.update(body);
     hex::encode(mac.finalize().into_bytes())
@@ -27,11 +27,11 @@ pub(crate) fn verifier(secret: &str) -> Webhook {
 pub(crate) fn check(delivery: &Received, secret: &str) {
     let verifier = verifier(secret);
     verifier.verify(&delivery.body, &delivery.headers).expect("the standard verifier accepts the delivery");
-    assert_eq!(delivery.header("x-webhook-signature"), guide_signature(secret, &delivery.body));
+    assert_eq!(delivery.header("x-webhook-signature"), body_signature(secret, &delivery.body));
 
     let changed = one_byte_changed(&delivery.body);
     verifier.verify(&changed, &delivery.headers).expect_err("the standard verifier refuses a changed body");
-    assert_ne!(delivery.header("x-webhook-signature"), guide_signature(secret, &changed));
+    assert_ne!(delivery.header("x-webhook-signature"), body_signature(secret, &changed));
 }
 
 /// The same text with one letter in it replaced by another: still JSON, no longer what was signed.

@@ -7,7 +7,7 @@ use crate::process::Stack;
 use crate::receiver::Receiver;
 use crate::signature;
 
-/// The guide's table of events.
+/// The table of events in `infra/docs/receiving.md`.
 const TYPES: [&str; 7] = [
     "resource.created",
     "resource.updated",
@@ -19,7 +19,7 @@ const TYPES: [&str; 7] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_type_of_the_guide_has_a_sample_that_is_delivered_as_any_event() {
+async fn each_documented_type_has_a_sample_that_is_delivered_as_any_event() {
     let stack = Stack::start().await;
     let api = stack.api();
     let receiver = Receiver::answering(200).await;

@@ -39,7 +39,7 @@ async fn it_sees_a_request_too_many() {
 #[test]
 fn its_signature_is_the_published_one() {
     let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-    assert_eq!(signature::guide_signature("Jefe", b"what do ya want for nothing?"), expected);
+    assert_eq!(signature::body_signature("Jefe", b"what do ya want for nothing?"), expected);
     let body = br#"{"id":"evt_01"}"#;
     assert_eq!(signature::one_byte_changed(body), br#"{"id":"evt_11"}"#);
 }

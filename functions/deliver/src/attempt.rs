@@ -61,14 +61,14 @@ fn headers(event: &Event, webhook: &Webhook, number: u32, now: Timestamp) -> Hea
     let id = event.id.to_string();
     let timestamp_s = now.unix_seconds();
     let standard = signature::standard(webhook.signing_secrets(now), &id, timestamp_s, &event.payload);
-    let guide = signature::guide(webhook.oldest_signing_secret(now), &event.payload);
+    let of_body = signature::of_body(webhook.oldest_signing_secret(now), &event.payload);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, ascii(&format!("Hookline/{VERSION}")));
     headers.insert(HeaderName::from_static("webhook-id"), ascii(&id));
     headers.insert(HeaderName::from_static("webhook-timestamp"), timestamp_s.into());
     headers.insert(HeaderName::from_static("webhook-signature"), ascii(&standard));
-    headers.insert(HeaderName::from_static("x-webhook-signature"), ascii(&guide));
+    headers.insert(HeaderName::from_static("x-webhook-signature"), ascii(&of_body));
     headers.insert(HeaderName::from_static("x-webhook-event"), ascii(event.event_type.as_str()));
     headers.insert(HeaderName::from_static("x-webhook-attempt"), number.into());
     headers

@@ -47,7 +47,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_defaults_are_the_contracts() {
+    fn the_defaults_are_as_documented() {
         Options::command().debug_assert();
         let options = Options::parse_from(["local"]);
         assert_eq!(options.listen.to_string(), "127.0.0.1:3000");

@@ -25,9 +25,10 @@ pub(crate) struct Executable(PathBuf);
 
 impl Executable {
     /// Asks cargo for the binary `name`, so that nothing stale is measured; `HOOKLINE_LOCAL_BIN` names another build of
-    /// `local` instead, and `HOOKLINE_PROFILE` another profile than `release`, to compare.
+    /// `local` instead, as `HOOKLINE_PUBLISH_BIN` does of `publish`, and `HOOKLINE_PROFILE` another profile than `release`, to
+    /// compare.
     pub(crate) fn build(name: &str) -> anyhow::Result<Self> {
-        if let Some(given) = std::env::var_os("HOOKLINE_LOCAL_BIN").filter(|_| name == "local") {
+        if let Some(given) = std::env::var_os(format!("HOOKLINE_{}_BIN", name.to_uppercase())) {
             return Ok(Self(given.into()));
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());

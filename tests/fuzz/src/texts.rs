@@ -152,7 +152,7 @@ pub(crate) fn secret(bytes: &[u8]) {
     let another = Secret::parse("your_webhook_secret").expect("valid");
     assert_eq!(format!("{secret:?}"), format!("{another:?}"), "all look alike");
     assert!(!secret.standard_key().is_empty());
-    let (guide, standard) = (signature::guide(&secret, bytes), signature::standard([&secret], "evt_1", 1, bytes));
-    assert!(HeaderValue::from_str(&guide).is_ok() && HeaderValue::from_str(&standard).is_ok());
-    assert!(guide.len() == 64 && standard.starts_with("v1,") && standard.len() == 47, "{guide} {standard}");
+    let (of_body, standard) = (signature::of_body(&secret, bytes), signature::standard([&secret], "evt_1", 1, bytes));
+    assert!(HeaderValue::from_str(&of_body).is_ok() && HeaderValue::from_str(&standard).is_ok());
+    assert!(of_body.len() == 64 && standard.starts_with("v1,") && standard.len() == 47, "{of_body} {standard}");
 }

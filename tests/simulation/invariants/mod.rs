@@ -1,4 +1,4 @@
-//! The invariants of the design and the promises of the contract, checked when all is quiet: from the receivers' own logs,
+//! The invariants of the design and the promises to users, checked when all is quiet: from the receivers' own logs,
 //! from what users were answered, from the tables, and from every write that the tables took on the way.
 //!
 //! An excuse (for an attempt sent twice, say) is a fault on record that hit the one who needs it; there is no other.

@@ -1,4 +1,4 @@
-//! Nothing is lost: a published event reaches every webhook that was enabled and subscribed, or ends as the contract says.
+//! Nothing is lost: a published event reaches every webhook that was enabled and subscribed, or ends as the documents say.
 
 use hookline::delivery::DeliveryStatus;
 use hookline::id::{DeliveryId, EventId, WebhookId};

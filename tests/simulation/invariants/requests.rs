@@ -71,13 +71,13 @@ fn check_signatures(facts: &Facts<'_>, post: &Post, violations: &mut Violations)
         let previous = promised_secrets(facts, webhook).into_iter().filter(|previous| now < previous.until);
         std::iter::once(webhook.secret.clone()).chain(previous.map(|one| one.secret)).collect::<Vec<_>>()
     };
-    let guide = states.iter().any(|webhook| {
+    let of_body = states.iter().any(|webhook| {
         moments.iter().any(|now| {
             let oldest = valid(webhook, *now).pop();
-            oldest.is_some_and(|oldest| signature::guide(&oldest, &post.body) == post.header("x-webhook-signature"))
+            oldest.is_some_and(|oldest| signature::of_body(&oldest, &post.body) == post.header("x-webhook-signature"))
         })
     });
-    violations.unless(guide, || format!("{id}: {} got no signature by its oldest secret", post.host));
+    violations.unless(of_body, || format!("{id}: {} got no signature by its oldest secret", post.host));
     let standard = states.iter().any(|webhook| {
         moments.iter().any(|now| {
             signature::standard(&valid(webhook, *now), id, timestamp_s, &post.body) == post.header("webhook-signature")

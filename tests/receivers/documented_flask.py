@@ -1,4 +1,4 @@
-# The guide's Python receiver. Its code is unchanged between the two marks; around it stands what it leaves to the reader:
+# The Python receiver of infra/docs/receiving.md. Its code is unchanged between the two marks; around it stands what it leaves to the reader:
 # the secret, the two handlers, and a server on a free port, whose number is printed.
 import os
 
@@ -13,7 +13,7 @@ def handle_resource_updated(resource):
     print('updated', resource['id'], flush=True)
 
 
-# --- the guide: begin ---
+# --- infra/docs/receiving.md: begin ---
 import hmac
 import hashlib
 
@@ -48,7 +48,7 @@ def handle_webhook():
         handle_resource_updated(event['data']['object'])
 
     return jsonify({'status': 'received'}), 200
-# --- the guide: end ---
+# --- infra/docs/receiving.md: end ---
 
 
 from werkzeug.serving import make_server

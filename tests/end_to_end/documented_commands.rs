@@ -1,4 +1,4 @@
-//! Every `curl` line of the users' guide, run by a shell as the guide prints it: only host, token and ids are changed.
+//! Every `curl` line of `infra/docs/receiving.md`, run by a shell as it is printed there: only host, token and ids are changed.
 
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -8,17 +8,19 @@ use crate::process::Stack;
 use crate::receiver::Receiver;
 use crate::signature;
 
-const REGISTER: &str = include_str!("../guide/register.sh");
-const TEST: &str = include_str!("../guide/test.sh");
-const LIST: &str = include_str!("../guide/list.sh");
-const UPDATE: &str = include_str!("../guide/update.sh");
-const DELETE: &str = include_str!("../guide/delete.sh");
+const REGISTER: &str = include_str!("../documented/register.sh");
+const TEST: &str = include_str!("../documented/test.sh");
+const LIST: &str = include_str!("../documented/list.sh");
+const UPDATE: &str = include_str!("../documented/update.sh");
+const DELETE: &str = include_str!("../documented/delete.sh");
+/// Where they are documented, and the receivers with them.
+pub(crate) const PAGE: &str = include_str!("../../infra/docs/receiving.md");
 
-/// Lets the guide's `curl` print the status on a line of its own, after the body.
+/// Lets `curl` print the status on a line of its own, after the body.
 const PRELUDE: &str =
     r#"curl() { command curl -sS -w '\n%{http_code}' ${ACCOUNT:+-H "Hookline-Account: $ACCOUNT"} "$@"; }"#;
 
-/// Runs one of the guide's commands; gives status and body.
+/// Runs one of the commands; gives status and body.
 async fn run(stack: &Stack, command: &str, webhook: &str) -> (u16, Value) {
     let command = command
         .replace("https://api.example.com", stack.base())
@@ -38,8 +40,15 @@ async fn run(stack: &Stack, command: &str, webhook: &str) -> (u16, Value) {
     (status.parse().expect("a status"), body)
 }
 
+#[test]
+fn the_page_has_the_commands_that_are_tested() {
+    for command in [REGISTER, TEST, LIST, UPDATE, DELETE] {
+        assert!(PAGE.contains(&format!("```sh\n{}\n```\n", command.trim_end())), "not on the page:\n{command}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn registering_listing_updating_and_deleting_work_as_the_guide_prints_them() {
+async fn registering_listing_updating_and_deleting_work_as_documented() {
     let stack = Stack::start().await;
 
     let (status, webhook) = run(&stack, REGISTER, "").await;
@@ -68,7 +77,7 @@ async fn registering_listing_updating_and_deleting_work_as_the_guide_prints_them
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn triggering_a_test_delivery_works_as_the_guide_prints_it() {
+async fn triggering_a_test_delivery_works_as_documented() {
     let stack = Stack::start().await;
     let receiver = Receiver::answering(200).await;
     let webhook = stack.api().register(&receiver.url("/webhooks"), &["resource.created"]).await;

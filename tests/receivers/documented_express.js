@@ -1,4 +1,4 @@
-// The guide's Node.js receiver. Its code is unchanged between the two marks; around it stands what it leaves to the
+// The Node.js receiver of infra/docs/receiving.md. Its code is unchanged between the two marks; around it stands what it leaves to the
 // reader: the secret, the two handlers, and a server on a free port, whose number is printed.
 const WEBHOOK_SECRET = process.env.WEBHOOK_SECRET;
 
@@ -10,7 +10,7 @@ function handleResourceUpdated(resource) {
   console.log('updated', resource.id);
 }
 
-// --- the guide: begin ---
+// --- infra/docs/receiving.md: begin ---
 const express = require('express');
 const crypto = require('crypto');
 
@@ -51,7 +51,7 @@ app.post('/webhooks', (req, res) => {
 
   res.json({ status: 'received' });
 });
-// --- the guide: end ---
+// --- infra/docs/receiving.md: end ---
 
 const server = app.listen(0, '127.0.0.1', () => {
   console.log('port', server.address().port);
