@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use hookline::app::App;
 use hookline::endpoint::EndpointPolicy;
@@ -44,7 +45,7 @@ impl Account {
 
     /// Starts the function's binary with the environment that Lambda and the template give it.
     pub(crate) async fn function(&self, name: &'static str) -> Function {
-        let lambda = Lambda::listen(self.aws.clone(), name).await;
+        let lambda = Lambda::listen(self.aws.clone(), name, Duration::ZERO).await;
         let mut command = Command::new(executable(name));
         command.env_clear().envs(lambda.environment(&self.app.config));
         Function { program: Program::spawn(command), lambda }

@@ -52,8 +52,8 @@ struct Runtime {
 }
 
 impl Lambda {
-    /// Listens for the function `name`, whose calls `aws` answers as far as the template grants them.
-    pub async fn listen(aws: EmbeddedAws, name: &'static str) -> Self {
+    /// Listens for the function `name`, whose calls `aws` answers as far as the template grants them, each after `call_time`.
+    pub async fn listen(aws: EmbeddedAws, name: &'static str, call_time: Duration) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let waiting = AsyncMutex::new(waiting);
         let runtime = Runtime { waiting, running: Mutex::default(), count: AtomicU64::new(1) };
@@ -64,7 +64,7 @@ impl Lambda {
             .layer(DefaultBodyLimit::max(PAYLOAD_BYTES_MAX))
             .with_state(Arc::new(runtime));
         let runtime_api = serve(routes).await;
-        let aws = serve(Router::new().fallback(answer).with_state((aws, name))).await;
+        let aws = serve(Router::new().fallback(answer).with_state((aws, name, call_time))).await;
         Self { name, runtime_api, aws, invocations }
     }
 
@@ -115,11 +115,15 @@ async fn serve(routes: Router) -> SocketAddr {
 }
 
 /// Answers a call of the SDK in a function.
-async fn answer(State((aws, function)): State<(EmbeddedAws, &'static str)>, request: Request<Body>) -> Response<Body> {
+async fn answer(
+    State((aws, function, call_time)): State<(EmbeddedAws, &'static str, Duration)>,
+    request: Request<Body>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
     let request = HttpRequest::try_from(Request::from_parts(head, SdkBody::from(body))).expect("a request of the SDK");
     strict::hold(&request, Some(function));
+    tokio::time::sleep(call_time).await;
     let answer = aws.call(request).await.try_into_http1x().expect("an answer of AWS");
     let (head, body) = answer.into_parts();
     Response::from_parts(head, Body::from(body.bytes().unwrap_or_default().to_vec()))
