@@ -307,7 +307,7 @@ pub(crate) fn mutated(mut template: Value) -> Value {
 }
 
 /// Seeds that a mutant may hide in.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 2_000;
 
 /// Makes the copy with all mutants in it, leaving alone what is there already, so that only changes are built.
 fn make_copy(root: &Path, copy: &Path) {
