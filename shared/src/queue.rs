@@ -6,6 +6,7 @@ use crate::{
     event_type::EventType,
     id::{AccountId, EventId, WebhookId},
     time::Timestamp,
+    webhook::{RecoveryWindow, Webhook},
 };
 use aws_sdk_scheduler::{
     operation::create_schedule::CreateScheduleError,
@@ -125,6 +126,22 @@ pub struct Recover {
     /// Jobs of this recovery before this one; see [`next_hop`].
     #[serde(default)]
     pub hops: u32,
+}
+
+impl Recover {
+    /// The first job of the recovery of `window`, which the webhook has noted.
+    pub fn begin(webhook: &Webhook, window: RecoveryWindow) -> Self {
+        Self {
+            account: webhook.account.clone(),
+            webhook: webhook.id,
+            generation: webhook.generation,
+            round: window.round,
+            first: window.first,
+            last: window.last,
+            after: None,
+            hops: 0,
+        }
+    }
 }
 
 /// The most jobs in a row that one fan-out or recovery may come to: enough for fifty million events, and an end for a chain that

@@ -22,12 +22,12 @@ use hookline::secret::Secret;
 use hookline::store::tokens::{self, Scope, Token};
 use hookline::store::{StoreError, deliveries, webhooks};
 use hookline::time::{Clock, Timestamp};
-use hookline::webhook::{DisabledReason, Webhook};
+use hookline::webhook::{DisabledReason, RecoveryWindow, Webhook};
 use local::embedded::EmbeddedAws;
 use local::pollers::sqs_event;
 use local::provision;
 use serde_json::value::RawValue;
-use strict_aws::strict::strict;
+use strict_aws::strict;
 
 use crate::receiver::{Answer, Receiver};
 
@@ -64,10 +64,8 @@ impl World {
         provision::provision(&aws, &config).await.expect("tables and queues");
         let app = App::new(&aws.sdk_config(), config, clock, Random::system());
         let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
-        let [api, publish, deliver, retry] = ["api", "publish", "deliver", "retry"].map(|function| {
-            let sdk = strict(&aws.sdk_config(), function);
-            App::new(&sdk, app.config.clone(), app.clock.clone(), app.random.clone())
-        });
+        let [api, publish, deliver, retry] =
+            ["api", "publish", "deliver", "retry"].map(|function| strict::app(&app, &aws.sdk_config(), function));
         Self { now_ms, aws, deliverer: Deliverer::new(deliver, endpoints), app, api, publish, retry }
     }
 
@@ -202,16 +200,9 @@ async fn a_day_without_an_endpoint_is_recovered_oldest_first_and_once() {
     let enabled =
         webhooks::change(&world.app, &account, webhook, enable).await.expect("the table").expect("the webhook");
     let until = world.app.clock.now();
-    let job = Recover {
-        account: account.clone(),
-        webhook,
-        generation: enabled.generation,
-        round: until.unix_ms(),
-        first: EventId::first_at(morning),
-        last: EventId::first_at(until),
-        after: None,
-        hops: 0,
-    };
+    let window =
+        RecoveryWindow { round: until.unix_ms(), first: EventId::first_at(morning), last: EventId::first_at(until) };
+    let job = Recover::begin(&enabled, window);
     queue::send_job(&world.app, &account, &Job::Recover(job)).await.expect("the queue");
     world.work().await;
     // The wake-ups of before the outage come too, in their time, and find nothing to do.

@@ -28,16 +28,7 @@ async fn what_is_stored_after_the_recovery_has_looked_is_sent_by_its_own_task() 
         last: EventId::first_at(now),
     };
     let webhook = world.change(webhook.id, |webhook| webhook.note_recovery(window)).await;
-    let job = Recover {
-        account: world.account.clone(),
-        webhook: webhook.id,
-        generation: webhook.generation,
-        round: window.round,
-        first: window.first,
-        last: window.last,
-        after: None,
-        hops: 0,
-    };
+    let job = Recover::begin(&webhook, window);
     queue::send_job(&world.app, &world.account, &Job::Recover(job)).await.expect("the queue");
     world.start(2, 1);
     tokio::time::sleep(30 * SECOND).await;

@@ -28,7 +28,7 @@ use local::{pollers, provision};
 use reqwest::{Request, Response};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use strict_aws::strict::strict;
+use strict_aws::strict;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -96,9 +96,8 @@ impl World {
         let troubled = TroubledAws { aws: aws.clone(), decide: Arc::new(decide), calls: Arc::clone(&calls), began };
         let sdk = aws.sdk_config().to_builder().http_client(troubled).build();
         let app = App::new(&sdk, config, clock, Random::system());
-        let [deliver, publish, retry] = ["deliver", "publish", "retry"].map(|function| {
-            App::new(&strict(&sdk, function), app.config.clone(), app.clock.clone(), app.random.clone())
-        });
+        let [deliver, publish, retry] =
+            ["deliver", "publish", "retry"].map(|function| strict::app(&app, &sdk, function));
         let posts = Arc::<Mutex<Vec<Post>>>::default();
         let seen = Arc::clone(&posts);
         let receive = move |request: Request| -> BoxFuture<'static, Result<Response, PostError>> {

@@ -11,6 +11,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
+use hookline::app::App;
+
 use crate::call::Call;
 use crate::stack::Stack;
 use crate::template::template;
@@ -37,13 +39,14 @@ pub fn hold(request: &HttpRequest, function: Option<&str>) {
     }
 }
 
-/// The configuration of an SDK in `function`, each request of which is held to what AWS allows that function.
+/// `app` as `function` has it: its SDK is `sdk`, each request of which is held to what AWS allows that function.
 ///
 /// # Panics
 /// Where `sdk` has no HTTP client.
-pub fn strict(sdk: &SdkConfig, function: &'static str) -> SdkConfig {
+pub fn app(app: &App, sdk: &SdkConfig, function: &'static str) -> App {
     let inner = sdk.http_client().expect("an HTTP client");
-    sdk.to_builder().http_client(StrictClient { inner, function }).build()
+    let sdk = sdk.to_builder().http_client(StrictClient { inner, function }).build();
+    App::new(&sdk, app.config.clone(), app.clock.clone(), app.random.clone())
 }
 
 #[derive(Clone, Debug)]

@@ -84,16 +84,7 @@ pub(crate) async fn recover(
         Ok(())
     });
     let webhook = noted.await?.ok_or_else(|| Problem::not_found("webhook"))?;
-    let job = Recover {
-        account: account.clone(),
-        webhook: webhook.id,
-        generation: webhook.generation,
-        round: window.round,
-        first: window.first,
-        last: window.last,
-        after: None,
-        hops: 0,
-    };
+    let job = Recover::begin(&webhook, window);
     queue::send_job(app, &account, &Job::Recover(job)).await?;
     tracing::info!(account = %account, webhook_id = %webhook.id, %since, %until, "recovery begun");
     let begun = Recovery { webhook_id: webhook.id, since: since.to_string(), until: until.to_string() };

@@ -15,6 +15,7 @@
 //! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
 //! | `cost/` | dollars for each million deliveries on AWS |
 //! | `stack.rs` | the process that is measured |
+//! | `token.rs` | a token to publish with |
 //! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and the little HTTP that they speak |
 //! | `figures.rs` | percentiles, tables, JSON |
 
@@ -32,6 +33,7 @@ mod recovery;
 mod stack;
 mod start;
 mod throughput;
+mod token;
 mod weight;
 
 use clap::{Parser, ValueEnum};

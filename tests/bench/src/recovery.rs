@@ -4,6 +4,7 @@
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
     stack::{Executable, Usage},
+    token,
 };
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -13,16 +14,12 @@ use hookline::{
     app::App,
     endpoint::EndpointPolicy,
     event::{Event, NewEvent},
-    id::{AccountId, EventId, TokenId, WebhookId},
+    id::{AccountId, EventId, WebhookId},
     queue::{self, Job, Recover},
     random::Random,
     schedule::RetrySchedule,
     secret::Secret,
-    store::{
-        StoreError, events,
-        tokens::{self, Scope, Token},
-        webhooks,
-    },
+    store::{StoreError, events, webhooks},
     time::Clock,
     webhook::{DisabledReason, RecoveryWindow, Webhook},
 };
@@ -90,7 +87,7 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
     provision::provision(&aws, &config).await?;
     let app = App::new(&aws.sdk_config(), config, clock, Random::system());
     let account: AccountId = "acme".parse()?;
-    let token = token(&app, &account).await?;
+    let token = token::publisher(&app, &account).await?;
     let webhook = hold(&app, &account, events).await?;
 
     let publish = Arc::new(Function::start(publish, &aws, &app, "publish").await?);
@@ -138,21 +135,6 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
     ])
 }
 
-/// A token of the account's.
-async fn token(app: &App, account: &AccountId) -> anyhow::Result<String> {
-    let (text, now) = (tokens::generate(&app.random), app.clock.now());
-    let token = Token {
-        id: TokenId::new(now, &app.random),
-        bound_to: Some(account.clone()),
-        scopes: vec![Scope::Publish],
-        description: None,
-        created_at: now,
-        hash: tokens::hash(&text),
-    };
-    tokens::create(app, &token).await?;
-    Ok(text)
-}
-
 /// A webhook that was disabled while so many events were published, and is enabled.
 async fn hold(app: &App, account: &AccountId, count: u64) -> anyhow::Result<Webhook> {
     let now = app.clock.now();
@@ -193,16 +175,7 @@ async fn begin(app: &App, webhook: &Webhook) -> anyhow::Result<()> {
     let (first, last) = (EventId::first_at(webhook.created_at), EventId::first_at(enabled_at));
     let window = RecoveryWindow { round: now.unix_ms(), first, last };
     let webhook = change(app, webhook, |webhook| webhook.note_recovery(window)).await?;
-    let job = Recover {
-        account: webhook.account.clone(),
-        webhook: webhook.id,
-        generation: webhook.generation,
-        round: window.round,
-        first,
-        last,
-        after: None,
-        hops: 0,
-    };
+    let job = Recover::begin(&webhook, window);
     Ok(queue::send_job(app, &webhook.account, &Job::Recover(job)).await?)
 }
 

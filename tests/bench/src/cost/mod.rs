@@ -8,7 +8,10 @@
 mod meter;
 mod prices;
 
-use crate::figures::{Figure, Table, figure};
+use crate::{
+    figures::{Figure, Table, figure},
+    token,
+};
 use anyhow::Context;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::{
@@ -25,14 +28,11 @@ use futures::FutureExt;
 use hookline::{
     app::App,
     endpoint::{EndpointClient, EndpointPolicy},
-    id::{AccountId, TokenId, WebhookId},
+    id::{AccountId, WebhookId},
     random::Random,
     schedule::RetrySchedule,
     secret::Secret,
-    store::{
-        tokens::{self, Scope, Token},
-        webhooks,
-    },
+    store::webhooks,
     time::{Clock, Timestamp},
     webhook::Webhook,
 };
@@ -240,16 +240,7 @@ fn entry(index: usize, message: &Message) -> anyhow::Result<DeleteMessageBatchRe
 /// Makes the webhooks and a token to publish with.
 async fn set_up(app: &App, webhooks: usize) -> anyhow::Result<String> {
     let account: AccountId = ACCOUNT.parse()?;
-    let (text, now) = (tokens::generate(&app.random), app.clock.now());
-    let token = Token {
-        id: TokenId::new(now, &app.random),
-        bound_to: Some(account.clone()),
-        scopes: vec![Scope::Publish],
-        description: None,
-        created_at: now,
-        hash: tokens::hash(&text),
-    };
-    tokens::create(app, &token).await?;
+    let (text, now) = (token::publisher(app, &account).await?, app.clock.now());
     for number in 0..webhooks {
         let url = EndpointPolicy::Strict.judge_url(&format!("https://receiver.example/webhooks/{number}"));
         let url = url.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
