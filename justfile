@@ -1,10 +1,10 @@
-# Habits. Each is one command that also works without `just`.
+# Common commands. Each is one command that also works without `just`.
 
-# List the habits.
+# List the commands.
 default:
     @just --list
 
-# Run Hookline on this machine; options go through: `just run --ephemeral`.
+# Run Hookline on this machine, with options of the local runner: `just run --ephemeral`.
 run *options:
     cargo run -p local -- {{ options }}
 
@@ -12,40 +12,40 @@ run *options:
 test:
     cargo test --workspace
 
-# Measure what it costs; sections go through: `just bench --quick throughput`.
+# Measure what Hookline costs, with options of the bench: `just bench --quick throughput`.
 bench *options:
     cargo run --release -p bench -- {{ options }}
 
-# Judge the code and what it links.
+# Check formatting, lints and dependencies.
 lint:
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny check
 
-# Fuzz every target for so many seconds, or one.
+# Fuzz every target, or one, for a number of seconds.
 fuzz seconds='3' target='':
-    infra/checks/fuzz {{ seconds }} {{ target }}
+    tests/checks/fuzz {{ seconds }} {{ target }}
 
 # Build the functions for Lambda: `just build x86_64` for another architecture than arm64.
 build *architecture:
     infra/build {{ architecture }}
 
-# Deploy what is built.
+# Deploy what `just build` built.
 deploy *arguments:
     infra/deploy {{ arguments }}
 
-# Deploy to an emulator of AWS and try everything there.
+# Deploy to an AWS emulator and run the scenario and the end-to-end tests there.
 emulate:
-    infra/checks/emulator/run
+    tests/checks/emulator/run
 
 # Format the code.
 fmt:
     cargo fmt
 
-# Do all that is done for each change.
+# Run every check that CI runs for a change.
 ci:
     .ci/run
 
-# Run so many seeds of the simulation, from `first` on.
+# Run a number of seeds of the simulation, from the seed `first` on.
 simulate seeds='10000' first='0':
     SEEDS={{ seeds }} FIRST_SEED={{ first }} cargo test --profile simulation -p tests --test simulation -- --nocapture

@@ -1,5 +1,6 @@
-// The Node.js receiver of infra/docs/receiving.md. Its code is unchanged between the two marks; around it stands what it leaves to the
-// reader: the secret, the two handlers, and a server on a free port, whose number is printed.
+// The Node.js receiver of infra/docs/receiving.md. The code between the two marks is the code of the page,
+// unchanged. The rest is what the page leaves to the reader: the secret, the two handlers, and a server
+// on a free port, which it prints.
 const WEBHOOK_SECRET = process.env.WEBHOOK_SECRET;
 
 function handleResourceCreated(resource) {

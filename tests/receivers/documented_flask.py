@@ -1,5 +1,6 @@
-# The Python receiver of infra/docs/receiving.md. Its code is unchanged between the two marks; around it stands what it leaves to the reader:
-# the secret, the two handlers, and a server on a free port, whose number is printed.
+# The Python receiver of infra/docs/receiving.md. The code between the two marks is the code of the page,
+# unchanged. The rest is what the page leaves to the reader: the secret, the two handlers, and a server
+# on a free port, which it prints.
 import os
 
 WEBHOOK_SECRET = os.environ['WEBHOOK_SECRET']

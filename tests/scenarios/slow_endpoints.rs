@@ -1,16 +1,16 @@
-//! Endpoints that hang together must not take the time of all others.
+//! Endpoints that hang at the same time do not delay the deliveries to others.
 
 use std::time::Duration;
 
 use crate::world::{Fate, World};
 
-/// Endpoints that hang, as in an outage of a hosting provider.
+/// Endpoints that hang, as when a hosting provider is down.
 const HANGING: usize = 10;
 /// Events published, one every 20 ms.
 const EVENTS: usize = 400;
 
 #[tokio::test(start_paused = true)]
-async fn a_healthy_endpoint_is_delivered_to_while_ten_others_hang() {
+async fn ten_hanging_endpoints_do_not_delay_a_healthy_one() {
     let world = World::new(|_| Fate::Done, |host| (host == "healthy.example").then_some(200)).await;
     for number in 0..HANGING {
         world.register(&format!("hanging{number}")).await;
@@ -24,5 +24,8 @@ async fn a_healthy_endpoint_is_delivered_to_while_ten_others_hang() {
     let published = world.elapsed();
     let arrived = world.wait_for("healthy", EVENTS, Duration::from_secs(600)).await;
     let late = arrived.saturating_sub(published);
-    assert!(late < Duration::from_secs(6), "the last healthy delivery came {late:?} after the last publication");
+    assert!(
+        late < Duration::from_secs(6),
+        "the last healthy delivery arrived {late:?} after the last event was published"
+    );
 }

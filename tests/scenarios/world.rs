@@ -1,9 +1,13 @@
-//! What the scenarios share: a clock, AWS with a fault that the test describes, and receivers in this process.
+//! What the scenarios share: simulated time, an AWS with the fault that the test describes, and
+//! receivers in this process.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use store::Clients;
 
+use application::App;
+use application::publishing;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -11,19 +15,22 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use deliver::Deliverer;
+use domain::backoff::RetrySchedule;
+use domain::delivery::AttemptError;
+use domain::endpoint_policy::EndpointPolicy;
+use domain::event::{Event, NewEvent};
+use domain::random::Random;
+use domain::secret::Secret;
+use domain::time::{Clock, Timestamp};
+use domain::webhook::{DisabledReason, Webhook};
+use domain::{
+    account::AccountId,
+    id::{EventId, WebhookId},
+};
+use embedded_aws::EmbeddedAws;
+use endpoint::EndpointClient;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hookline::app::App;
-use hookline::endpoint::{EndpointClient, EndpointPolicy, PostError};
-use hookline::event::{Event, NewEvent};
-use hookline::id::{AccountId, EventId, WebhookId};
-use hookline::random::Random;
-use hookline::schedule::RetrySchedule;
-use hookline::secret::Secret;
-use hookline::time::{Clock, Timestamp};
-use hookline::webhook::{DisabledReason, Webhook};
-use hookline::{publishing, store};
-use local::embedded::EmbeddedAws;
 use local::{pollers, provision};
 use reqwest::{Request, Response};
 use serde_json::value::RawValue;
@@ -32,40 +39,44 @@ use strict_aws::strict;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// A call of AWS: when, since the world began, which operation, and its body.
+/// A call to AWS.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
+    /// When it was made, since the world's start.
     pub(crate) at: Duration,
+    /// The operation, such as `PutItem`.
     pub(crate) operation: String,
+    /// The JSON of the request.
     pub(crate) body: Value,
 }
 
 impl Call {
-    /// The name of the only table that the call is about.
+    /// The table's name, for operations on one table.
     pub(crate) fn table(&self) -> &str {
         self.body["TableName"].as_str().unwrap_or_default()
     }
 }
 
-/// What AWS does with a call.
+/// How AWS answers a call.
 pub(crate) enum Fate {
-    /// As always.
+    /// As usual.
     Done,
-    /// A refusal for its rate.
+    /// With a throttling error.
     Throttled,
-    /// A `BatchGetItem` that finds no time for any key.
+    /// As a `BatchGetItem` that has processed no key.
     AllUnprocessed,
 }
 
 /// A request that reached a receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
+    /// When it arrived, since the world's start.
     pub(crate) at: Duration,
     pub(crate) host: String,
 }
 
 type Decide = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
-/// How a receiver answers: a status, or never.
+/// The status with which the receiver of a host answers, or `None` if it never answers.
 pub(crate) type Answer = fn(&str) -> Option<u16>;
 
 /// Hookline under simulated time.
@@ -95,12 +106,12 @@ impl World {
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let troubled = TroubledAws { aws: aws.clone(), decide: Arc::new(decide), calls: Arc::clone(&calls), began };
         let sdk = aws.sdk_config().to_builder().http_client(troubled).build();
-        let app = App::new(&sdk, config, clock, Random::system());
+        let app = App::new(Clients::new(&sdk), config, clock, Random::system());
         let [deliver, publish, retry] =
             ["deliver", "publish", "retry"].map(|function| strict::app(&app, &sdk, function));
         let posts = Arc::<Mutex<Vec<Post>>>::default();
         let seen = Arc::clone(&posts);
-        let receive = move |request: Request| -> BoxFuture<'static, Result<Response, PostError>> {
+        let receive = move |request: Request| -> BoxFuture<'static, Result<Response, AttemptError>> {
             let host = request.url().host_str().unwrap_or_default().to_owned();
             seen.lock().expect("unpoisoned").push(Post { at: began.elapsed(), host: host.clone() });
             async move {
@@ -123,14 +134,14 @@ impl World {
         Self { app, account, calls, posts, aws, deliverer, publish, retry, began, stop }
     }
 
-    /// Begins to hand messages and schedules over, with so many invocations of `deliver` at once for each of its queues.
+    /// Starts to hand messages and schedules to the functions, with the given concurrency of
+    /// `deliver` for each of its queues.
     pub(crate) fn start(&self, deliver_concurrency: usize, slow_concurrency: usize) {
-        // The pollers stand for AWS itself, whose own calls meet no trouble.
-        let poller =
-            App::new(&self.aws.sdk_config(), self.app.config.clone(), self.app.clock.clone(), self.app.random.clone());
-        let config = &self.app.config;
+        // The pollers stand for AWS itself, so their calls are never refused.
+        let poller = self.app.with_clients(self.aws.clients());
+        let queues = &self.app.queues.settings;
         for (queue_url, concurrency) in
-            [(&config.deliveries_queue_url, deliver_concurrency), (&config.slow_deliveries_queue_url, slow_concurrency)]
+            [(&queues.deliveries_url, deliver_concurrency), (&queues.slow_deliveries_url, slow_concurrency)]
         {
             let deliverer = self.deliverer.clone();
             let handler = move |event| {
@@ -145,43 +156,45 @@ impl World {
             let app = publisher.clone();
             async move { publish::handle(&app, event).await }
         };
-        let events_queue_url = config.events_queue_url.clone();
+        let events_queue_url = queues.events_url.clone();
         tokio::spawn(pollers::poll_queue(poller, events_queue_url, 2, self.stop.clone(), handler));
         tokio::spawn(pollers::poll_schedules(self.retry.clone(), self.aws.clone(), self.stop.clone()));
     }
 
+    /// Registers a webhook for `user.*` at `https://HOST.example/hook`.
     pub(crate) async fn register(&self, host: &str) -> Webhook {
         let now = self.app.clock.now();
         let id = WebhookId::new(now, &self.app.random);
         let url = EndpointPolicy::Strict.judge_url(&format!("https://{host}.example/hook")).expect("a URL");
         let events = vec!["user.*".parse().expect("a subscription")];
-        let webhook = Webhook::new(self.account.clone(), id, url, events, Secret::generate(&self.app.random), now);
-        store::webhooks::create(&self.app, &webhook).await.expect("nothing fails yet");
+        let webhook = Webhook::new(self.account.clone(), id, url, events, Secret::generate(&self.app.random));
+        store::webhooks::create(&self.app.store, &webhook).await.expect("AWS answers");
         webhook
     }
 
-    /// An event that is not published yet.
+    /// A `user.created` event, not yet stored.
     pub(crate) fn new_event(&self) -> Event {
         let object = RawValue::from_string("{}".to_owned()).expect("JSON");
         let new = NewEvent { event_type: "user.created".parse().expect("a name"), object, previous_data: None };
         Event::new(self.account.clone(), EventId::new(self.app.clock.now(), &self.app.random), &new)
     }
 
+    /// Publishes a `user.created` event.
     pub(crate) async fn publish(&self) -> EventId {
         let event = self.new_event();
         let id = event.id;
-        publishing::publish(&self.app, &self.account, &[event]).await.expect("nothing fails yet");
+        publishing::publish(&self.app, &self.account, &[event]).await.expect("AWS answers");
         id
     }
 
-    /// Changes a webhook as the API does; the webhook as it is then.
+    /// Changes a webhook as the API does; returns the changed webhook.
     pub(crate) async fn change(&self, webhook: WebhookId, change: impl Fn(&mut Webhook)) -> Webhook {
         let change = |webhook: &mut Webhook| -> Result<(), store::StoreError> {
             change(webhook);
             Ok(())
         };
-        let changed = store::webhooks::change(&self.app, &self.account, webhook, change).await;
-        changed.expect("nothing fails here").expect("the webhook")
+        let changed = store::webhooks::change(&self.app.store, &self.account, webhook, change).await;
+        changed.expect("AWS answers").expect("the webhook")
     }
 
     pub(crate) async fn disable(&self, webhook: WebhookId) {
@@ -192,13 +205,14 @@ impl World {
         self.change(webhook, |webhook| webhook.enable(self.app.clock.now())).await
     }
 
-    /// When each request to `host` arrived.
+    /// When each request to `host` arrived, since the world's start.
     pub(crate) fn posts_to(&self, host: &str) -> Vec<Duration> {
         let posts = self.posts.lock().expect("unpoisoned");
         posts.iter().filter(|post| post.host == format!("{host}.example")).map(|post| post.at).collect()
     }
 
-    /// Waits until there are `count` requests to `host`, for at most `longest`; when the last of them arrived.
+    /// Waits until `count` requests to `host` have arrived; returns when the last did. Panics after
+    /// `longest`.
     pub(crate) async fn wait_for(&self, host: &str, count: usize, longest: Duration) -> Duration {
         let end = Instant::now() + longest;
         loop {
@@ -211,15 +225,15 @@ impl World {
         }
     }
 
-    /// The time since the world began.
+    /// The time since the world's start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The delivery as it is stored.
-    pub(crate) async fn delivery(&self, event: EventId, webhook: WebhookId) -> Option<hookline::delivery::Delivery> {
-        let id = hookline::id::DeliveryId { event, webhook };
-        store::deliveries::get(&self.app, &self.account, id).await.expect("no trouble any more").delivery
+    /// The delivery as it is stored, if it is.
+    pub(crate) async fn delivery(&self, event: EventId, webhook: WebhookId) -> Option<domain::delivery::Delivery> {
+        let id = domain::id::DeliveryId { event, webhook };
+        store::deliveries::get(&self.app.store, &self.account, id).await.expect("AWS answers").delivery
     }
 }
 
@@ -229,7 +243,7 @@ impl Drop for World {
     }
 }
 
-/// The embedded AWS, with calls that end as the test decides.
+/// The embedded AWS, whose answers the test decides on.
 #[derive(Clone)]
 struct TroubledAws {
     aws: EmbeddedAws,

@@ -1,5 +1,6 @@
-//! Between the AWS SDK and the embedded AWS: each call may fail before or after it took effect, be throttled, be answered
-//! late, in part or never, or be the last thing that its process does. What took effect goes on record.
+//! The HTTP client between the AWS SDK and the embedded AWS, which injects faults. A call may fail
+//! before or after it takes effect, be throttled, be answered late, in part or never, or its
+//! process may die. Each effect is recorded.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -18,14 +19,14 @@ use strict_aws::{grants, limits, record};
 use tokio::time::sleep;
 
 use crate::faults::Kind;
-use crate::processes::Identity;
+use crate::processes::Caller;
 use crate::world::World;
 
 /// The SDK's HTTP client in one process.
 #[derive(Clone)]
-pub(crate) struct FaultyAws(pub(crate) Arc<Identity>);
+pub(crate) struct FaultyAws(pub(crate) Arc<Caller>);
 
-/// How often each kind comes, among the faults of calls.
+/// The faults of calls, and the weight of each.
 const WEIGHTS: &[(Kind, u32)] = &[
     (Kind::ErrorBefore, 10),
     (Kind::ErrorAfter, 12),
@@ -40,34 +41,35 @@ const WEIGHTS: &[(Kind, u32)] = &[
     (Kind::CrashAfter, 14),
 ];
 
-/// The time that an outage of one kind of call lasts: longer than the SDK's own retries.
+/// How long an outage of one call lasts: longer than the SDK retries.
 const OUTAGE_MS: i64 = 8_000;
 
-/// What the services refuse in the course of things, because of what is stored.
+/// Errors that are part of normal operation, because they depend on what is stored.
 const EXPECTED_REFUSALS: [&str; 2] = ["ConditionalCheckFailedException", "ConflictException"];
 
-/// What the last answer to a batch has left out.
+/// The keys or messages that the last answer to a batch has not processed.
 #[derive(Debug)]
-pub(crate) struct Rest {
+pub(crate) struct Unprocessed {
     operation: String,
     left: Vec<String>,
     answered_ms: i64,
-    /// How often it was asked for again, and how long that waited in all.
-    tries: i64,
+    /// How often they were retried.
+    retries: i64,
+    /// How long these retries waited, in total.
     waited_ms: i64,
 }
 
-impl Rest {
-    /// Tries after which even a short wait before each must show.
-    const TRIES_AT_ONCE: i64 = 3;
+impl Unprocessed {
+    /// Retries after which the waits must add up to 1 ms a retry, at least.
+    const RETRIES_UNCHECKED: i64 = 3;
 
-    fn is_asked_for_by(&self, call: &Call) -> bool {
-        let asked = match call.operation.as_str() {
+    fn is_retried_by(&self, call: &Call) -> bool {
+        let requested = match call.operation.as_str() {
             "BatchGetItem" => call.keys(),
             "SendMessageBatch" => call.bodies(),
             _ => return false,
         };
-        self.operation == call.operation && asked.len() == self.left.len() && self.contains_all(&asked)
+        self.operation == call.operation && requested.len() == self.left.len() && self.contains_all(&requested)
     }
 
     fn contains_all(&self, others: &[String]) -> bool {
@@ -77,34 +79,34 @@ impl Rest {
 
 impl FaultyAws {
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let identity = &self.0;
-        let world = &identity.world;
-        identity.live_on().await;
+        let caller = &self.0;
+        let world = &caller.world;
+        caller.stop_if_killed().await;
         let call = Call::read(&request);
         world.count_call();
         record::record(&call);
         if !self.is_allowed(&call) {
             return Ok(call.denied());
         }
-        if let Some(wrong) = limits::breach(&call) {
-            world.breach(wrong);
+        if let Some(violation) = limits::breach(&call) {
+            world.record_violation(violation);
             return Ok(call.invalid());
         }
-        self.check_wait(&call);
-        if identity.connections_dead.swap(false, Ordering::Relaxed) {
-            // Nobody answers any more: only a timeout of the caller's own ends this.
-            self.note(Kind::DeadConnection, &call.subject);
+        self.check_backoff(&call);
+        if caller.connections_dead.swap(false, Ordering::Relaxed) {
+            // No answer ever arrives: only a timeout of the SDK ends this call.
+            self.record_fault(Kind::DeadConnection, &call.subject);
             return std::future::pending().await;
         }
-        let fault = self.draw(&call);
-        world.trace(|| format!("p{} i{} {call}", identity.number, identity.invocation()));
+        let fault = self.draw_fault(&call);
+        world.trace(|| format!("p{} i{} {call}", caller.number, caller.invocation()));
         if let Some(kind) = fault.filter(|kind| !matches!(kind, Kind::CrashBefore | Kind::CrashAfter)) {
-            self.note(kind, &call.subject);
+            self.record_fault(kind, &call.subject);
         }
         sleep(Duration::from_millis(world.dice.between(0, 8) as u64)).await;
-        identity.live_on().await;
+        caller.stop_if_killed().await;
         let answer = match fault {
-            None => self.take_effect(request, call).await,
+            None => self.execute(request, call).await,
             Some(Kind::ErrorBefore) => call.failed(),
             Some(Kind::Throttled | Kind::PartitionThrottled) => call.throttled(),
             Some(Kind::TimeoutBefore) => return self.time_out().await,
@@ -119,7 +121,7 @@ impl FaultyAws {
                 self.leave_keys(call, &keys).await
             }
             Some(Kind::KeysThrottled) => {
-                let keys = world.keys_too_many(&call);
+                let keys = world.throttled_keys(&call);
                 self.leave_keys(call, &keys).await
             }
             Some(Kind::EntriesFailed) => {
@@ -127,12 +129,12 @@ impl FaultyAws {
                 self.refuse_entries(call, count).await
             }
             Some(Kind::EntriesThrottled) => {
-                let count = world.messages_too_many(&call);
+                let count = world.throttled_messages(&call);
                 self.refuse_entries(call, count).await
             }
             Some(after) => {
                 let (failed, subject) = (call.failed(), call.subject.clone());
-                let answer = self.take_effect(request, call).await;
+                let answer = self.execute(request, call).await;
                 match after {
                     Kind::ErrorAfter => failed,
                     Kind::TimeoutAfter => return self.time_out().await,
@@ -146,26 +148,26 @@ impl FaultyAws {
             }
         };
         sleep(Duration::from_millis(world.dice.between(0, 8) as u64)).await;
-        identity.live_on().await;
+        caller.stop_if_killed().await;
         Ok(answer)
     }
 
     /// Whether the function's role grants what the call needs.
     fn is_allowed(&self, call: &Call) -> bool {
-        grants::needs(call).iter().all(|need| self.0.world.grants(self.0.function, need))
+        grants::needs(call).iter().all(|need| self.0.world.check_grant(self.0.function, need))
     }
 
-    /// The fault that this call meets, if it meets one.
-    fn draw(&self, call: &Call) -> Option<Kind> {
+    /// Draws the fault of this call, if it has one.
+    fn draw_fault(&self, call: &Call) -> Option<Kind> {
         let world = &self.0.world;
-        if world.is_calm() {
+        if !world.injects_faults() {
             return None;
         }
         let name = call.to_string();
-        if let Some(kind) = world.outages.under_way(&name, world.now_ms()) {
+        if let Some(kind) = world.outages.active(&name, world.now_ms()) {
             return Some(kind);
         }
-        if let Some(kind) = self.too_much(call) {
+        if let Some(kind) = self.throttling(call) {
             return Some(kind);
         }
         if !world.dice.permille(world.plan.call_faults) {
@@ -180,58 +182,60 @@ impl FaultyAws {
         }
         let kind = world.dice.weighted(WEIGHTS);
         if matches!(kind, Kind::ErrorBefore | Kind::ErrorAfter | Kind::Throttled) && world.dice.permille(400) {
-            // The SDK's retries would hide most faults from the code: some last.
+            // The SDK retries would hide most faults from Hookline, so some faults last longer.
             world.outages.begin(name, kind, world.now_ms() + OUTAGE_MS);
         }
         Some(kind)
     }
 
-    /// How a call is refused that comes on top of what its partition or its queue takes.
-    fn too_much(&self, call: &Call) -> Option<Kind> {
+    /// Returns how a call is throttled, if it exceeds the limit of its partition or its queue.
+    fn throttling(&self, call: &Call) -> Option<Kind> {
         let world = &self.0.world;
         match call.operation.as_str() {
-            "BatchGetItem" => (!world.keys_too_many(call).is_empty()).then_some(Kind::KeysThrottled),
-            "SendMessageBatch" => (world.messages_too_many(call) > 0).then_some(Kind::EntriesThrottled),
-            _ => world.is_too_much(call).then_some(Kind::PartitionThrottled),
+            "BatchGetItem" => (!world.throttled_keys(call).is_empty()).then_some(Kind::KeysThrottled),
+            "SendMessageBatch" => (world.throttled_messages(call) > 0).then_some(Kind::EntriesThrottled),
+            _ => world.exceeds_throughput(call).then_some(Kind::PartitionThrottled),
         }
     }
 
-    /// Holds the process to a wait before it asks again for what a batch's answer has left out.
-    fn check_wait(&self, call: &Call) {
-        let mut rest = self.0.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(rest) = rest.as_mut().filter(|rest| rest.is_asked_for_by(call)) else { return };
-        rest.tries += 1;
+    /// Records a violation if the process retries the unprocessed rest of a batch without waiting.
+    fn check_backoff(&self, call: &Call) {
+        let mut unprocessed = self.0.unprocessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rest) = unprocessed.as_mut().filter(|rest| rest.is_retried_by(call)) else { return };
+        rest.retries += 1;
         rest.waited_ms += self.0.world.now_ms() - rest.answered_ms;
-        if rest.tries >= Rest::TRIES_AT_ONCE && rest.waited_ms < rest.tries {
-            self.0.world.breach(format!("{} asked {} times at once for what was left out", call.operation, rest.tries));
+        if rest.retries >= Unprocessed::RETRIES_UNCHECKED && rest.waited_ms < rest.retries {
+            let Unprocessed { operation, retries, .. } = rest;
+            self.0.world.record_violation(format!("{operation} was retried {retries} times without a wait"));
         }
     }
 
-    /// Notes what a batch's answer has left out.
-    fn note_rest(&self, operation: &str, left: Vec<String>) {
-        let mut rest = self.0.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = rest.take().filter(|before| before.operation == operation && before.contains_all(&left));
-        let (tries, waited_ms) = before.map_or((0, 0), |before| (before.tries, before.waited_ms));
+    /// Records the keys or messages that the answer to a batch has not processed.
+    fn record_unprocessed(&self, operation: &str, left: Vec<String>) {
+        let mut unprocessed = self.0.unprocessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = unprocessed.take().filter(|before| before.operation == operation && before.contains_all(&left));
+        let (retries, waited_ms) = before.map_or((0, 0), |before| (before.retries, before.waited_ms));
         let answered_ms = self.0.world.now_ms();
-        *rest = Some(Rest { operation: operation.to_owned(), left, answered_ms, tries, waited_ms });
+        *unprocessed = Some(Unprocessed { operation: operation.to_owned(), left, answered_ms, retries, waited_ms });
     }
 
-    fn note(&self, kind: Kind, subject: &str) {
-        self.0.world.fault(kind, Some(self.0.invocation()), subject);
+    fn record_fault(&self, kind: Kind, subject: &str) {
+        self.0.world.record_fault(kind, Some(self.0.invocation()), subject);
     }
 
-    async fn take_effect(&self, request: HttpRequest, call: Call) -> HttpResponse {
+    /// Passes a call to the embedded AWS, and records its effect.
+    async fn execute(&self, request: HttpRequest, call: Call) -> HttpResponse {
         let mut answer = self.0.world.aws.call(request).await;
         if answer.status().is_success() {
             self.0.world.observe(&call);
-            self.0.world.note_history(&call).await;
+            self.0.world.record_history(&call).await;
             if self.0.world.make_stale(&call, &mut answer) {
-                self.note(Kind::StaleRead, &call.subject);
+                self.record_fault(Kind::StaleRead, &call.subject);
             }
             let body = || serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
             self.0.world.count_units(&call, body);
             if call.service == Service::Sqs {
-                self.0.world.note_sent(&self.0.lineage(), &body());
+                self.0.world.record_sent(&self.0.lineage(), &body());
             }
         } else {
             self.check_refusal(&call, &answer);
@@ -242,29 +246,30 @@ impl FaultyAws {
 
     async fn time_out<T>(&self) -> Result<T, ConnectorError> {
         sleep(Duration::from_secs(3)).await;
-        self.0.live_on().await;
+        self.0.stop_if_killed().await;
         Err(ConnectorError::timeout("no answer in time".into()))
     }
 
     async fn crash<T>(&self, kind: Kind, subject: &str) -> T {
-        self.note(kind, subject);
+        self.record_fault(kind, subject);
         self.0.kill();
         std::future::pending().await
     }
 
-    /// A request that its service refuses for what it says, not for what is stored, is a mistake.
+    /// Records a violation if AWS refuses a call because of the request itself. A refusal because
+    /// of what is stored is normal.
     fn check_refusal(&self, call: &Call, answer: &HttpResponse) {
         let body: Value = serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
         let code = body["__type"].as_str().or_else(|| answer.headers().get("x-amzn-errortype")).unwrap_or_default();
-        // What is hidden no more, or gone, cannot be hidden longer.
+        // The message may be visible again or deleted by now.
         let is_expected = call.operation == "ChangeMessageVisibility"
             || EXPECTED_REFUSALS.iter().any(|expected| code.ends_with(expected));
         if !is_expected {
-            self.0.world.breach(format!("{call}: {code}"));
+            self.0.world.record_violation(format!("{call}: {code}"));
         }
     }
 
-    /// Leaves these keys of a `BatchGetItem` unprocessed.
+    /// Answers a `BatchGetItem` and leaves `keys` unprocessed.
     async fn leave_keys(&self, mut call: Call, keys: &[String]) -> HttpResponse {
         let world = &self.0.world;
         let mut left = serde_json::Map::new();
@@ -281,15 +286,15 @@ impl FaultyAws {
         requests.retain(|_, wanted| wanted["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));
         let mut answer = json!({"Responses": {}});
         if !requests.is_empty() {
-            answer = world.ask(Service::DynamoDb, "BatchGetItem", &call.body).await;
+            answer = world.call_aws(Service::DynamoDb, "BatchGetItem", &call.body).await;
             world.count_units(&call, || answer.clone());
         }
-        self.note_rest(&call.operation, keys.to_vec());
+        self.record_unprocessed(&call.operation, keys.to_vec());
         answer["UnprocessedKeys"] = Value::Object(left);
         HttpResponse::new(200.try_into().expect("a status"), SdkBody::from(answer.to_string()))
     }
 
-    /// Refuses so many entries of a `SendMessageBatch`, perhaps all.
+    /// Answers a `SendMessageBatch` and refuses `count` of its entries.
     async fn refuse_entries(&self, mut call: Call, count: usize) -> HttpResponse {
         let world = &self.0.world;
         let entries = call.body["Entries"].as_array_mut().expect("a SendMessageBatch");
@@ -303,12 +308,12 @@ impl FaultyAws {
         }
         let mut answer = json!({"Successful": []});
         if !entries.is_empty() {
-            answer = world.ask(Service::Sqs, "SendMessageBatch", &call.body).await;
+            answer = world.call_aws(Service::Sqs, "SendMessageBatch", &call.body).await;
             world.observe(&call);
             world.count_units(&call, || Value::Null);
-            world.note_sent(&self.0.lineage(), &answer);
+            world.record_sent(&self.0.lineage(), &answer);
         }
-        self.note_rest(&call.operation, left);
+        self.record_unprocessed(&call.operation, left);
         answer["Failed"] = Value::Array(refused);
         HttpResponse::new(200.try_into().expect("a status"), SdkBody::from(answer.to_string()))
     }
@@ -338,16 +343,17 @@ impl HttpClient for FaultyAws {
 }
 
 impl World {
-    /// Asks the embedded AWS without faults, past the SDK: for what stands in for AWS itself, and for the checks.
+    /// Calls the embedded AWS without the SDK and without faults. The event sources and the checks
+    /// use it.
     ///
     /// # Panics
-    /// Where AWS refuses.
-    pub(crate) async fn ask(&self, service: Service, operation: &str, body: &Value) -> Value {
+    /// If AWS refuses.
+    pub(crate) async fn call_aws(&self, service: Service, operation: &str, body: &Value) -> Value {
         let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
         request.headers_mut().insert("x-amz-target", format!("{}{operation}", service.target_prefix()));
         let mut answer = self.aws.call(request).await;
-        let taken = answer.take_body();
-        let bytes = taken.bytes().unwrap_or_default();
+        let body = answer.take_body();
+        let bytes = body.bytes().unwrap_or_default();
         assert!(answer.status().is_success(), "{operation}: {}", String::from_utf8_lossy(bytes));
         serde_json::from_slice(bytes).expect("AWS answers JSON")
     }

@@ -1,5 +1,5 @@
-//! What can go wrong, and what did: each kind is counted over a whole run of seeds, and each fault is noted with whom it
-//! hit, so that an excuse for a repeated attempt is a fault that is on record.
+//! The kinds of faults. Each kind is counted over all seeds. Each fault is recorded with the
+//! invocation that it hit, because only a recorded fault excuses a repeated attempt.
 
 use std::collections::BTreeMap;
 
@@ -12,84 +12,86 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind there is.
+            /// Every kind.
             pub(crate) const ALL: &[Self] = &[$(Self::$kind),+];
         }
     };
 }
 
 kinds! {
-    // Calls of AWS
-    /// AWS answered that it failed, and had done nothing.
+    // AWS calls
+    /// AWS answered with an error and the call had no effect.
     ErrorBefore,
-    /// AWS answered that it failed, and had done it.
+    /// AWS answered with an error although the call took effect.
     ErrorAfter,
-    /// AWS refused the call for its rate.
+    /// AWS throttled the call.
     Throttled,
-    /// No answer in time, and nothing was done.
+    /// No answer in time, and the call had no effect.
     TimeoutBefore,
-    /// No answer in time, and it was done.
+    /// No answer in time, but the call took effect.
     TimeoutAfter,
     /// The connection broke before the call arrived.
     ResetBefore,
     /// The connection broke before the answer arrived.
     ResetAfter,
-    /// The answer took seconds.
+    /// The answer took 0.5 s to 20 s.
     Slow,
-    /// No answer at all: the function's own timeout ends its process.
+    /// No answer at all, or an invocation that lasted longer than the function's timeout.
     Hang,
-    /// The process ended before the call arrived.
+    /// The process died before the call arrived.
     CrashBefore,
-    /// The process ended before the answer arrived.
+    /// The process died before the answer arrived.
     CrashAfter,
     /// `BatchGetItem` left keys unprocessed.
     KeysUnprocessed,
     /// `SendMessageBatch` refused entries.
     EntriesFailed,
-    /// A partition of a table takes no more in this second.
+    /// A partition had no units left in this second.
     PartitionThrottled,
-    /// `BatchGetItem` left keys whose partitions take no more in this second, perhaps all.
+    /// `BatchGetItem` left some or all keys unprocessed, because their partitions had no units left
+    /// in this second.
     KeysThrottled,
-    /// `SendMessageBatch` refused what came on top of what the queue takes in a second.
+    /// `SendMessageBatch` refused entries that exceeded the limit of the queue in this second.
     EntriesThrottled,
-    /// A read that need not be consistent was answered with what was.
+    /// A read that need not be consistent was answered with an older item.
     StaleRead,
-    /// The first call after a freeze went to a connection that was dead.
+    /// The first call after a freeze used a dead connection.
     DeadConnection,
     // Messages and schedules
-    /// A mapping handed a batch over seconds after its receipt.
+    /// An event source mapping handed over a batch late.
     MappingLagged,
-    /// Lambda refused a batch: its messages come again after their visibility timeout.
+    /// Lambda throttled the invocation for a batch. Its messages return after their visibility
+    /// timeout.
     MappingThrottled,
     /// A message was handed over twice.
-    MessageTwice,
-    /// A message was handed over late, with its visibility timeout running.
+    MessageDuplicated,
+    /// A message was handed over late, while its visibility timeout ran.
     MessageLate,
     /// Messages were handed over in another order.
     MessagesShuffled,
     /// A handled message was not deleted.
     DeleteLost,
     /// A message became visible again while it was being handled.
-    VisibilityOver,
-    /// A message came to lie in a dead-letter queue.
+    VisibilityExpired,
+    /// A message reached a dead-letter queue.
     DeadLettered,
     /// A schedule fired late.
     ScheduleLate,
     /// A schedule fired twice.
-    ScheduleTwice,
-    /// An asynchronous invocation failed, and Lambda tries it again or gives it up.
+    ScheduleDuplicated,
+    /// A try of an asynchronous invocation failed.
     AsyncFailed,
-    /// Lambda gave up an asynchronous invocation.
-    AsyncGivenUp,
+    /// Lambda gave up an asynchronous invocation after its last try.
+    AsyncDiscarded,
     // Processes
-    /// A process ended before its first event.
+    /// A process died before its first event.
     InitFailed,
-    /// A process whose clock is wrong began.
+    /// A process with a wrong clock started.
     ClockSkewed,
-    /// A process ended between a receiver's answer and its record.
+    /// A process died between a receiver's answer and the record of the attempt.
     CrashAfterPost,
     // Receivers
-    /// 4xx other than those below.
+    /// 301, or a 4xx other than those below.
     ClientError,
     /// 5xx.
     ServerError,
@@ -99,13 +101,13 @@ kinds! {
     RetryAfter,
     /// No answer, or none in time.
     ReceiverHung,
-    /// The connection broke off after the request had arrived.
+    /// The connection broke after the request had arrived.
     ReceiverReset,
     /// No connection.
     ReceiverRefused,
-    /// A receiver's name had no address, or one that must not be reached.
-    NameMisled,
-    /// A receiver began to fail for hours.
+    /// A receiver's name had no address, or a forbidden one.
+    BadAddress,
+    /// A receiver began to fail every request, for a minute to five hours.
     ReceiverDown,
 }
 
@@ -114,13 +116,13 @@ kinds! {
 pub(crate) struct Fault {
     pub(crate) at_ms: i64,
     pub(crate) kind: Kind,
-    /// Whom it hit, where it hit somebody.
+    /// The invocation that it hit, if it hit one.
     pub(crate) invocation: Option<u64>,
-    /// What the call was about: a table's key, a queue's or a schedule's name.
+    /// What it was about: a table with a key, a queue, a schedule, a receiver's host.
     pub(crate) subject: String,
 }
 
-/// How often each kind happened.
+/// How often each kind has happened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts(BTreeMap<Kind, u64>);
 
@@ -135,11 +137,12 @@ impl Counts {
         }
     }
 
+    /// Returns how often `kind` has happened.
     pub(crate) fn of(&self, kind: Kind) -> u64 {
         self.0.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Kinds that never happened.
+    /// Returns the kinds that have never happened.
     pub(crate) fn missing(&self) -> Vec<Kind> {
         Kind::ALL.iter().copied().filter(|kind| self.of(*kind) == 0).collect()
     }

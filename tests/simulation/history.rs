@@ -1,4 +1,5 @@
-//! What stood in the tables a moment ago: a read that need not be consistent may be answered with that.
+//! Older states of the items in the tables. A read that need not be consistent may be answered with
+//! one of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,43 +11,45 @@ use strict_aws::call::{Call, Service, key_text};
 
 use crate::world::World;
 
-/// How long a write may go unseen.
+/// How long a write may stay invisible to inconsistent reads.
 const STALE_MAX_MS: i64 = 2_000;
 
-/// Each item as every write left it, by [`key_text`]; `None` where it was deleted.
+/// Each item after each of its writes, by [`key_text`]: the time of the write, and the item, or
+/// `None` after a deletion.
 #[derive(Debug, Default)]
 pub(crate) struct History(Mutex<BTreeMap<String, Vec<(i64, Option<Value>)>>>);
 
 impl History {
-    fn note(&self, key: String, at_ms: i64, item: Option<Value>) {
+    fn add(&self, key: String, at_ms: i64, item: Option<Value>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().push((at_ms, item));
     }
 
-    /// What the item was at `at_ms`: before its first write it was not there.
+    /// Returns what the item was at `at_ms`, compared with now. Before its first write it was
+    /// absent.
     fn at(&self, key: &str, at_ms: i64) -> Past {
         let writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writes) = writes.get(key).filter(|writes| writes.iter().any(|(write_ms, _)| *write_ms > at_ms)) else {
-            return Past::Present;
+            return Past::Unchanged;
         };
         let before = writes.iter().rev().find(|(write_ms, _)| *write_ms <= at_ms);
-        before.and_then(|(_, item)| item.clone()).map_or(Past::Absent, Past::Other)
+        before.and_then(|(_, item)| item.clone()).map_or(Past::Absent, Past::Different)
     }
 }
 
-/// What an item was.
+/// What an item was at an earlier moment.
 #[derive(Debug, PartialEq, Eq)]
 enum Past {
-    /// What it is.
-    Present,
-    /// Something else.
-    Other(Value),
-    /// It was not there.
+    /// The same as now.
+    Unchanged,
+    /// This.
+    Different(Value),
+    /// The item did not exist.
     Absent,
 }
 
 impl World {
-    /// Notes what a write has left.
-    pub(crate) async fn note_history(&self, call: &Call) {
+    /// Records the item as a write has left it.
+    pub(crate) async fn record_history(&self, call: &Call) {
         if !self.plan.stale_reads {
             return;
         }
@@ -56,17 +59,18 @@ impl World {
             "UpdateItem" => {
                 let read =
                     json!({"TableName": call.body["TableName"], "Key": call.body["Key"], "ConsistentRead": true});
-                Some(self.ask(Service::DynamoDb, "GetItem", &read).await["Item"].clone())
+                Some(self.call_aws(Service::DynamoDb, "GetItem", &read).await["Item"].clone())
             }
             _ => return,
         };
-        self.history.note(call.subject.clone(), self.now_ms(), item);
+        self.history.add(call.subject.clone(), self.now_ms(), item);
     }
 
-    /// Puts what was in place of what is in the answer to a read that need not be consistent; whether there was any.
+    /// Puts older items into the answer to a read that need not be consistent. Returns whether any
+    /// item has changed.
     pub(crate) fn make_stale(&self, call: &Call, answer: &mut HttpResponse) -> bool {
         let is_read = matches!(call.operation.as_str(), "GetItem" | "Query" | "BatchGetItem");
-        if !self.plan.stale_reads || self.is_calm() || !is_read {
+        if !self.plan.stale_reads || !self.injects_faults() || !is_read {
             return false;
         }
         let at_ms = self.now_ms() - self.dice.between(0, STALE_MAX_MS);
@@ -76,10 +80,10 @@ impl World {
         match call.operation.as_str() {
             "GetItem" if call.body["ConsistentRead"] != true => {
                 let past = self.history.at(&call.subject, at_ms);
-                changed = past != Past::Present;
+                changed = past != Past::Unchanged;
                 match past {
-                    Past::Present => {}
-                    Past::Other(item) => body = json!({"Item": project(item, &call.body)}),
+                    Past::Unchanged => {}
+                    Past::Different(item) => body = json!({"Item": project(item, &call.body)}),
                     Past::Absent => body = json!({}),
                 }
             }
@@ -102,15 +106,15 @@ impl World {
         changed
     }
 
-    /// Makes items what they were; whether any was another.
+    /// Replaces items with what they were at `at_ms`. Returns whether any item has changed.
     fn age(&self, table: &str, request: &Value, items: &mut Value, at_ms: i64) -> bool {
         let Some(items) = items.as_array_mut() else { return false };
         let mut changed = false;
         *items = std::mem::take(items)
             .into_iter()
             .filter_map(|item| match self.history.at(&key_text(table, &item), at_ms) {
-                Past::Present => Some(item),
-                Past::Other(before) => {
+                Past::Unchanged => Some(item),
+                Past::Different(before) => {
                     changed = true;
                     Some(project(before, request))
                 }
@@ -124,7 +128,7 @@ impl World {
     }
 }
 
-/// The attributes of an item that a request asks for.
+/// Reduces an item to the attributes that a request asks for.
 fn project(mut item: Value, request: &Value) -> Value {
     if let (Some(expression), Some(item)) = (request["ProjectionExpression"].as_str(), item.as_object_mut()) {
         let names = expression.split(',').map(str::trim);
@@ -140,19 +144,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_lately_may_not_be_seen_yet() {
+    fn an_earlier_state_is_found_by_its_time() {
         let history = History::default();
-        history.note("a".to_owned(), 1_000, Some(json!(1)));
-        history.note("a".to_owned(), 3_000, Some(json!(2)));
-        history.note("a".to_owned(), 5_000, None);
+        history.add("a".to_owned(), 1_000, Some(json!(1)));
+        history.add("a".to_owned(), 3_000, Some(json!(2)));
+        history.add("a".to_owned(), 5_000, None);
         assert_eq!(history.at("a", 500), Past::Absent);
-        assert_eq!(history.at("a", 4_000), Past::Other(json!(2)));
-        assert_eq!(history.at("a", 5_000), Past::Present);
-        assert_eq!(history.at("b", 500), Past::Present);
+        assert_eq!(history.at("a", 4_000), Past::Different(json!(2)));
+        assert_eq!(history.at("a", 5_000), Past::Unchanged);
+        assert_eq!(history.at("b", 500), Past::Unchanged);
     }
 
     #[test]
-    fn a_stale_item_has_what_was_asked_for() {
+    fn a_stale_item_has_only_the_requested_attributes() {
         let request = json!({"ProjectionExpression": "#id, status", "ExpressionAttributeNames": {"#id": "id"}});
         let item = json!({"id": {"S": "a"}, "status": {"S": "held"}, "payload": {"S": "x"}});
         assert_eq!(project(item, &request), json!({"id": {"S": "a"}, "status": {"S": "held"}}));

@@ -1,64 +1,70 @@
-//! What users have asked for and been promised: every answer that says something of the future.
+//! What users have asked for and were promised: every answer that the product must keep.
 
 use bytes::Bytes;
-use hookline::id::{AccountId, DeliveryId, EventId, WebhookId};
+use domain::{
+    account::AccountId,
+    id::{DeliveryId, EventId, WebhookId},
+};
 
-/// All promises, in the order of their answers, and all recoveries, in the order in which they were asked for.
+/// All promises, in the order of their answers, and all recoveries, in the order of their requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) published: Vec<Published>,
     pub(crate) produced: Vec<Produced>,
     pub(crate) recoveries: Vec<Recovery>,
-    /// Deliveries that a test was accepted for.
-    pub(crate) tested: Vec<Asked>,
-    /// Deliveries that a retry was accepted for.
-    pub(crate) retried: Vec<Asked>,
-    /// Webhooks whose registration was answered.
+    /// Accepted tests.
+    pub(crate) tested: Vec<DeliveryRequest>,
+    /// Accepted manual retries.
+    pub(crate) retried: Vec<DeliveryRequest>,
+    /// Webhooks that were registered with a 201.
     pub(crate) webhooks: Vec<(AccountId, WebhookId)>,
 }
 
-/// An event that a 202 was given for.
+/// An event that was accepted with a 202.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     pub(crate) account: AccountId,
     pub(crate) id: EventId,
     pub(crate) event_type: String,
     pub(crate) payload: Bytes,
-    /// When the request that was answered began, and when its answer came.
+    /// When the request began.
     pub(crate) began_ms: i64,
+    /// When the answer arrived.
     pub(crate) answered_ms: i64,
+    /// The idempotency key, if the request had one.
     pub(crate) key: Option<Key>,
+    /// Whether the answer had the header `Idempotent-Replayed`.
     pub(crate) replayed: bool,
 }
 
-/// An idempotency key of one user's.
+/// One use of an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) name: String,
-    /// When it was first used, since it was last free.
+    /// When the key was first used since it last expired.
     pub(crate) first_ms: i64,
 }
 
-/// An event that a producer in AWS put on the queue.
+/// An event that a producer inside AWS put on the `events` queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Produced {
-    /// What the event's object says of itself; no two have the same.
+    /// The number in the event's object. Each event has another one.
     pub(crate) number: i64,
 }
 
-/// A recovery that was asked for, of everything from `since_ms` until it was asked for.
+/// A request for a recovery of everything from `since_ms` until the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Recovery {
     pub(crate) webhook: WebhookId,
     pub(crate) since_ms: i64,
     pub(crate) began_ms: i64,
-    /// Whether a 202 was given for it: without one it may have begun all the same.
+    /// Whether it was accepted with a 202. Without one, the recovery may still have begun.
     pub(crate) promised: bool,
 }
 
-/// Something that was asked for a delivery.
+/// An accepted request for one attempt of a delivery: a test or a manual retry.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct DeliveryRequest {
     pub(crate) delivery: DeliveryId,
     pub(crate) began_ms: i64,
 }

@@ -1,7 +1,9 @@
-//! Where messages come from: Lambda counts how often a function was invoked by what it had itself put on a queue, and stops a
-//! chain of sixteen, unless the template says that the function does so on purpose.
+//! Lambda's detection of recursive loops. A function that puts a message on its own queue invokes
+//! itself. Lambda counts these invocations and stops a chain of sixteen, unless the template allows
+//! the function to do so (`RecursiveLoop`).
 //!
-//! What an invocation sends may come from any message of its batch: it inherits the longest chains among them.
+//! A message that an invocation sends may come from any message of its batch, so it inherits the
+//! longest chains among them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +11,12 @@ use std::sync::{Mutex, PoisonError};
 use aws_lambda_events::sqs::SqsMessage;
 use serde_json::Value;
 
-use crate::deployed::STACK;
 use crate::processes::Function;
+use crate::stack::STACK;
 use crate::world::World;
 
-/// Invocations of each function that an event comes from. Whatever does not come by a queue begins anew.
+/// How many invocations of each function led to an event. An event that does not come from a queue
+/// starts at 0.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lineage(BTreeMap<&'static str, u32>);
 
@@ -22,6 +25,7 @@ impl Lineage {
         self.0.get(function.name()).copied().unwrap_or_default()
     }
 
+    /// Takes over the chains of `other` that are longer.
     fn join(&mut self, other: &Self) {
         for (function, count) in &other.0 {
             let longest = self.0.entry(function).or_default();
@@ -30,12 +34,13 @@ impl Lineage {
     }
 }
 
-/// The lineage of every message that a function sent.
+/// The lineage of each message that a function has sent, by its message id.
 #[derive(Debug, Default)]
 pub(crate) struct Lineages(Mutex<BTreeMap<String, Lineage>>);
 
 impl World {
-    /// The lineage of an invocation of `function` with `messages`, itself included.
+    /// Returns the lineage of an invocation of `function` with `messages`, this invocation
+    /// included. Records a violation if Lambda would stop the chain.
     pub(crate) fn lineage_of(&self, function: Function, messages: &[SqsMessage]) -> Lineage {
         let mut lineage = Lineage::default();
         {
@@ -45,9 +50,11 @@ impl World {
         }
         let chain = lineage.of(function) + 1;
         let name = function.name();
-        let most = self.plan.chain_max;
-        if chain > most && !STACK.function(name).allows_recursion {
-            self.breach(format!("{name} was invoked {most} times by what it had sent itself, and Lambda stopped it"));
+        let chain_max = self.plan.chain_max;
+        if chain > chain_max && !STACK.function(name).allows_recursion {
+            self.record_violation(format!(
+                "{name} invoked itself {chain_max} times in one chain, and Lambda stopped it"
+            ));
         }
         lineage.0.insert(name, chain);
         let longest = &mut self.record().longest_chains;
@@ -56,8 +63,8 @@ impl World {
         lineage
     }
 
-    /// Notes what a call sent, by SQS's answer to it.
-    pub(crate) fn note_sent(&self, lineage: &Lineage, answer: &Value) {
+    /// Records the lineage of the messages that a call has sent, which SQS's answer names.
+    pub(crate) fn record_sent(&self, lineage: &Lineage, answer: &Value) {
         let sent = answer["Successful"].as_array().into_iter().flatten().chain([answer]);
         let mut lineages = self.lineages.0.lock().unwrap_or_else(PoisonError::into_inner);
         for id in sent.filter_map(|message| message["MessageId"].as_str()) {

@@ -1,7 +1,9 @@
-//! Mutants: mistakes that would be easy to make, each made in a copy of the source. The simulation must catch every one.
+//! Mutants: mistakes that are easy to make, each made in a copy of the source. The simulation must
+//! catch every one.
 //!
-//! All of them are built into one copy, each behind a switch that the environment sets, so that the copy is built once and
-//! the product's own source has no switches. Those of `template.yaml` are made in what the simulation has read of it.
+//! One copy contains all mutants of the source, each behind a switch that the environment sets. So
+//! the copy is built once, and Hookline's own source has no switches. The mutants of
+//! `template.yaml` are made in memory, after the simulation has read the template.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,250 +11,246 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
-/// What tells a mutant in the copy whether it is the one that is on.
+/// Code that is added to the copy: it tells a mutant whether it is on.
 const SWITCH: &str = "
-/// Whether this mutant is the one that is on.
+/// Whether this mutant is on.
 pub fn mutant(name: &str) -> bool {
     static ON: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| std::env::var(\"MUTANT\").ok());
     ON.as_deref() == Some(name)
 }
 ";
 
-/// A mistake.
+/// A mistake in the source.
 struct Mutant {
     name: &'static str,
     file: &'static str,
-    /// What stands in the source, exactly once.
+    /// Text of the source, which must occur exactly once.
     old: &'static str,
-    /// What stands there in the copy: `MUTANT` is true where this mutant is on.
+    /// The text that replaces it in the copy. `MUTANT` in it is true if this mutant is on.
     new: &'static str,
 }
 
 const MUTANTS: &[Mutant] = &[
     Mutant {
-        name: "a claim has no condition",
-        file: "shared/src/store/mod.rs",
+        name: "a lease has no condition",
+        file: "shared/store/src/item.rs",
         old: "    match call.send().await {\n        Ok(_) => Ok(Written::Yes),",
-        new: "    let call = if MUTANT && table == app.config.deliveries_table {
-            app.dynamodb.put_item().table_name(table).set_item(Some(item.clone()))
+        new: "    let call = if MUTANT && table == store.settings.deliveries {
+            store.dynamodb.put_item().table_name(table).set_item(Some(item.clone()))
         } else { call };
-        match call.send().await {\n        Ok(_) => Ok(Written::Yes),",
+        match call.send().await {
+        Ok(_) => Ok(Written::Yes),",
     },
     Mutant {
-        name: "a message is done whether or not its successor is placed",
-        file: "functions/deliver/src/lib.rs",
-        old: "queue::place(&deliverer.app, &next, due).await?,",
-        new: "if MUTANT { let _ = queue::place(&deliverer.app, &next, due).await; } else {
-            queue::place(&deliverer.app, &next, due).await?;
-        },",
+        name: "a task is deleted although its successor could not be enqueued",
+        file: "functions/deliver/src/delivery.rs",
+        old: "FollowUp::Next(next, due) => tasks::schedule(&app.queues, &next, due).await?,",
+        new: "FollowUp::Next(next, due) => if MUTANT { let _ = tasks::schedule(&app.queues, &next, due).await; } else {
+                tasks::schedule(&app.queues, &next, due).await?;
+            },",
     },
     Mutant {
-        name: "a lease holds nobody off",
-        file: "shared/src/delivery.rs",
-        old: "Some(claim) if now < claim.until =>",
-        new: "Some(claim) if !MUTANT && now < claim.until =>",
+        name: "a live lease is ignored",
+        file: "shared/domain/src/delivery/decision.rs",
+        old: "filter(|lease| now < lease.until)",
+        new: "filter(|lease| !MUTANT && now < lease.until)",
     },
     Mutant {
         name: "an idempotency key never expires",
-        file: "shared/src/store/idempotency.rs",
+        file: "shared/store/src/idempotency.rs",
         old: "call.condition_expression(\"attribute_not_exists(#id) OR #expires_at <= :now\")",
         new: "call.condition_expression(if MUTANT {
             \"attribute_not_exists(#id) OR (attribute_not_exists(#id) AND #expires_at <= :now)\"
         } else { \"attribute_not_exists(#id) OR #expires_at <= :now\" })",
     },
     Mutant {
-        name: "a replay is judged by the catalogue as it is",
+        name: "a replay is judged by the present catalogue",
         file: "functions/api/src/events.rs",
         old: "publication.unknown_types().filter(|first| **first != unknown)",
         new: "publication.unknown_types().filter(|first| !MUTANT && **first != unknown)",
     },
     Mutant {
-        name: "an event is sent after it expired",
-        file: "shared/src/store/events.rs",
-        old: "id.made_at().plus(app.config.retention) <= app.clock.now()",
-        new: "!MUTANT && id.made_at().plus(app.config.retention) <= app.clock.now()",
+        name: "an event is sent after its retention",
+        file: "shared/store/src/events.rs",
+        old: "id.made_at().plus(store.settings.retention) <= store.clock.now()",
+        new: "!MUTANT && id.made_at().plus(store.settings.retention) <= store.clock.now()",
     },
     Mutant {
-        name: "a rotated secret signs for good",
-        file: "shared/src/webhook.rs",
+        name: "a rotated secret signs for ever",
+        file: "shared/domain/src/webhook/rotation.rs",
         old: "filter(move |previous| now < previous.until)",
         new: "filter(move |previous| MUTANT || now < previous.until)",
     },
     Mutant {
         name: "a rotation has no overlap",
-        file: "shared/src/webhook.rs",
+        file: "shared/domain/src/webhook/rotation.rs",
         old: "std::iter::once(&self.secret).chain(previous.map(",
         new: "std::iter::once(&self.secret).chain(previous.filter(|_| !MUTANT).map(",
     },
     Mutant {
-        name: "an earlier disabling is forgotten",
-        file: "shared/src/delivery.rs",
-        old: "!webhook.is_enabled() || webhook.generation != self.generation",
-        new: "!webhook.is_enabled() || (!MUTANT && webhook.generation != self.generation)",
+        name: "a rotation drops all earlier secrets but the last",
+        file: "shared/domain/src/webhook/rotation.rs",
+        old: "previous.insert(0, PreviousSecret {",
+        new: "previous.truncate(if MUTANT { 0 } else { previous.len() });
+            previous.insert(0, PreviousSecret {",
     },
     Mutant {
-        name: "a disabled webhook is sent to",
-        file: "shared/src/delivery.rs",
-        old: "Turn::Scheduled { .. } => !webhook.is_enabled() ||",
-        new: "Turn::Scheduled { .. } => (!MUTANT && !webhook.is_enabled()) ||",
+        name: "an earlier disabling is forgotten",
+        file: "shared/domain/src/delivery/task.rs",
+        old: "!webhook.is_enabled() || webhook.epoch != self.epoch",
+        new: "!webhook.is_enabled() || (!MUTANT && webhook.epoch != self.epoch)",
+    },
+    Mutant {
+        name: "deliveries are sent to a disabled webhook",
+        file: "shared/domain/src/delivery/task.rs",
+        old: "Trigger::Scheduled { .. } => !webhook.is_enabled() ||",
+        new: "Trigger::Scheduled { .. } => (!MUTANT && !webhook.is_enabled()) ||",
     },
     Mutant {
         name: "jitter subtracts",
-        file: "shared/src/schedule.rs",
+        file: "shared/domain/src/backoff.rs",
         old: "let wait = wait + wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0);",
         new: "let share = wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0);
         let wait = if MUTANT { wait - share } else { wait + share };",
     },
     Mutant {
         name: "Retry-After replaces the schedule",
-        file: "shared/src/schedule.rs",
+        file: "shared/domain/src/backoff.rs",
         old: "wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))",
         new: "if MUTANT { retry_after.unwrap_or(wait).min(RETRY_AFTER_MAX) } else {
             wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)) }",
     },
     Mutant {
-        name: "a fan-out's next page skips a webhook",
-        file: "shared/src/store/mod.rs",
-        old: "    rows.truncate(limit);\n    let next = rows.last().filter(|_| more).map(id);",
-        new: "    let over = rows.get(limit).map(&id).filter(|_| MUTANT);
+        name: "the next page of a fan-out skips a webhook",
+        file: "shared/domain/src/page.rs",
+        old: "        rows.truncate(limit);\n        let next = rows.last().filter(|_| more).map(id);",
+        new: "        let over = rows.get(limit).map(&id).filter(|_| MUTANT);
         rows.truncate(limit);
         let next = over.or_else(|| rows.last().filter(|_| more).map(&id));",
     },
     Mutant {
         name: "further pages of a fan-out are forgotten",
-        file: "shared/src/publishing.rs",
+        file: "shared/application/src/fan_out.rs",
         old: "fan_outs.iter().filter(|_| after.is_some())",
         new: "fan_outs.iter().filter(|_| after.is_some() && !MUTANT)",
     },
     Mutant {
-        name: "an event is answered for before its wake-ups are placed",
-        file: "shared/src/publishing.rs",
-        old: "    futures::try_join!(wake(app, &fan_outs, &page), go_on(app, &fan_outs, page.next))?;",
-        new: "    let woken = futures::try_join!(wake(app, &fan_outs, &page), go_on(app, &fan_outs, page.next));
-        if !MUTANT { woken?; }",
+        name: "an event is acknowledged before its tasks are enqueued",
+        file: "shared/application/src/publishing.rs",
+        old: "    futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next))?;",
+        new: "    let enqueued = futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next));
+        if !MUTANT { enqueued?; }",
     },
     Mutant {
         name: "entries that SQS refused are forgotten",
-        file: "shared/src/queue.rs",
+        file: "shared/store/src/tasks.rs",
         old: "entries.retain(|entry| answer.failed.iter().any(|failed| failed.id == entry.id));",
         new: "entries.retain(|entry| !MUTANT && answer.failed.iter().any(|failed| failed.id == entry.id));",
     },
     Mutant {
-        name: "keys that DynamoDB left are forgotten",
-        file: "shared/src/store/deliveries.rs",
+        name: "keys that DynamoDB left out are forgotten",
+        file: "shared/store/src/batch_get.rs",
         old: "wanted = answer.unprocessed_keys.unwrap_or_default();",
         new: "wanted = answer.unprocessed_keys.filter(|_| !MUTANT).unwrap_or_default();",
     },
     Mutant {
-        name: "a repeated wake-up makes sure of nothing",
-        file: "functions/deliver/src/lib.rs",
-        old: "Refusal::Attempted => follow(deliverer, wakeup, delivery, webhook).await,",
-        new: "Refusal::Attempted if MUTANT => Ok(Done::Drop),
-        Refusal::Attempted => follow(deliverer, wakeup, delivery, webhook).await,",
+        name: "keys that DynamoDB left out are requested again at once",
+        file: "shared/store/src/aws/errors.rs",
+        old: "    if let Some(doublings) = tries.checked_sub(1) {",
+        new: "    if MUTANT { return; }\n    if let Some(doublings) = tries.checked_sub(1) {",
     },
     Mutant {
-        name: "a wake-up that meets a lease is dropped",
-        file: "functions/deliver/src/lib.rs",
-        old: "Refusal::Leased(until) => Ok(Done::ComeBack(until)),",
-        new: "Refusal::Leased(_) if MUTANT => Ok(Done::Drop),
-        Refusal::Leased(until) => Ok(Done::ComeBack(until)),",
+        name: "a repeated task does not make sure of its successor",
+        file: "functions/deliver/src/delivery.rs",
+        old: "Decision::FollowUp => return self.follow_up(&delivery).await,",
+        new: "Decision::FollowUp if MUTANT => return Ok(Disposition::Delete),
+                Decision::FollowUp => return self.follow_up(&delivery).await,",
+    },
+    Mutant {
+        name: "a task that meets a lease is deleted",
+        file: "functions/deliver/src/delivery.rs",
+        old: "Decision::Wait(until) => return Ok(self.wait_for_lease(until)),",
+        new: "Decision::Wait(_) if MUTANT => return Ok(Disposition::Delete),
+                Decision::Wait(until) => return Ok(self.wait_for_lease(until)),",
     },
     Mutant {
         name: "a test is retried",
-        file: "shared/src/delivery.rs",
-        old: "Turn::Test => ended(DeliveryStatus::Failed),",
-        new: "Turn::Test if !MUTANT => ended(DeliveryStatus::Failed),
-            Turn::Test => Verdict { status: DeliveryStatus::Pending, next_attempt_at: None },",
+        file: "shared/domain/src/delivery/outcome.rs",
+        old: "Trigger::Test => ended(DeliveryStatus::Failed),",
+        new: "Trigger::Test if !MUTANT => ended(DeliveryStatus::Failed),
+            Trigger::Test => Outcome { status: DeliveryStatus::Pending, next_attempt_at: None },",
     },
     Mutant {
-        name: "a disabling is not told to the others",
-        file: "shared/src/disabling.rs",
-        old: "queue::send_job(app, &webhook.account, &Job::Publish(event)).await?",
-        new: "if MUTANT { let _ = queue::send_job(app, &webhook.account, &Job::Publish(event)).await; continue }
-        queue::send_job(app, &webhook.account, &Job::Publish(event)).await?",
+        name: "a disabling is not announced",
+        file: "shared/application/src/disabling.rs",
+        old: "jobs::enqueue(&app.queues, &webhook.account, &Job::Publish(event)).await?",
+        new: "if MUTANT { let _ = jobs::enqueue(&app.queues, &webhook.account, &Job::Publish(event)).await; continue }
+        jobs::enqueue(&app.queues, &webhook.account, &Job::Publish(event)).await?",
     },
     Mutant {
-        name: "a disabling is noted as told before it is",
-        file: "shared/src/disabling.rs",
-        old: "    for disabling in webhook.untold() {",
+        name: "a disabling is marked as announced too early",
+        file: "shared/application/src/disabling.rs",
+        old: "    for disabling in webhook.unannounced() {",
         new: "    if MUTANT {
-        let note = |webhook: &mut Webhook| -> Result<(), PublishError> { webhook.note_told(last.generation); Ok(()) };
-        webhooks::change(app, &webhook.account, webhook.id, note).await?;
+        let mark = |webhook: &mut Webhook| -> Result<(), StoreError> { webhook.mark_announced(last.epoch); Ok(()) };
+        webhooks::change(&app.store, &webhook.account, webhook.id, mark).await?;
     }
-    for disabling in webhook.untold() {",
+    for disabling in webhook.unannounced() {",
     },
     Mutant {
-        name: "a recovery leaves out what failed",
-        file: "shared/src/delivery.rs",
+        name: "a recovery leaves out failed deliveries",
+        file: "shared/domain/src/delivery/mod.rs",
         old: "DeliveryStatus::Held | DeliveryStatus::Failed => true,",
-        new: "DeliveryStatus::Held => true,
-            DeliveryStatus::Failed => !MUTANT,",
+        new: "DeliveryStatus::Held => true,\n            DeliveryStatus::Failed => !MUTANT,",
     },
     Mutant {
-        name: "what a batch left out is asked for again at once",
-        file: "shared/src/app.rs",
-        old: "    if let Some(doublings) = tries.checked_sub(1) {",
-        new: "    if MUTANT { return; }
-    if let Some(doublings) = tries.checked_sub(1) {",
-    },
-    Mutant {
-        name: "a recovery reads one page only",
-        file: "functions/publish/src/recover.rs",
+        name: "a recovery reads only one page",
+        file: "shared/application/src/recovery.rs",
         old: "        job.after = Some(next);",
-        new: "        if MUTANT { return Ok(()); }
-        job.after = Some(next);",
+        new: "        if MUTANT { return Ok(()); }\n        job.after = Some(next);",
     },
     Mutant {
-        name: "a rate limit is not waited for",
-        file: "functions/deliver/src/pace.rs",
+        name: "a rate limit is ignored",
+        file: "functions/deliver/src/rate_limit.rs",
         old: "let app = &deliverer.app;\n    if let Some(RateSlot",
-        new: "let app = &deliverer.app;
-    if MUTANT { return Ok(Paced::Go); }
-    if let Some(RateSlot",
+        new: "let app = &deliverer.app;\n    if MUTANT { return Ok(Permit::Granted); }\n    if let Some(RateSlot",
     },
     Mutant {
-        name: "a missed slot is forfeited",
-        file: "functions/deliver/src/pace.rs",
-        old: "has_slot: wakeup.slot.is_some() };",
-        new: "has_slot: !MUTANT && wakeup.slot.is_some() };",
+        name: "a missed slot is lost",
+        file: "functions/deliver/src/rate_limit.rs",
+        old: "let has_slot = task.slot.is_some();",
+        new: "let has_slot = !MUTANT && task.slot.is_some();",
     },
     Mutant {
-        name: "a page of events ends by their number alone",
-        file: "shared/src/store/events.rs",
+        name: "a permit is reserved without a condition",
+        file: "shared/store/src/rate_limits.rs",
+        old: "let ends_within = format!(\"(attribute_not_exists(#{counter}) OR #{counter} <= :{counter}_last)\");",
+        new: "let ends_within = format!(\"(attribute_not_exists(#{counter}) OR #{counter} <= :{counter}_last)\");
+        let ends_within = if MUTANT && counter == PERMITS {
+            format!(\"({ends_within} OR #{counter} > :{counter}_last)\")
+        } else { ends_within };",
+    },
+    Mutant {
+        name: "a page of events is limited only in number",
+        file: "shared/store/src/events.rs",
         old: "Listing { sources: vec![source], order, after, limit, weight_max: ANSWER_BYTES_MAX };",
         new: "Listing { sources: vec![source], order, after, limit, weight_max: if MUTANT { usize::MAX } else { ANSWER_BYTES_MAX } };",
     },
     Mutant {
-        name: "a rotation drops the secrets of before the last",
-        file: "shared/src/webhook.rs",
-        old: "previous.insert(0, PreviousSecret {",
-        new: "previous.truncate(if MUTANT { 0 } else { previous.len() });
-            previous.insert(0, PreviousSecret {",
-    },
-    Mutant {
-        name: "a permit is taken without a condition",
-        file: "shared/src/store/pace.rs",
-        old: "let ends_within = format!(\"(attribute_not_exists(#{line}) OR #{line} <= :{line}_last)\");",
-        new: "let ends_within = format!(\"(attribute_not_exists(#{line}) OR #{line} <= :{line}_last)\");
-        let ends_within = if MUTANT && line == SENT {
-            format!(\"({ends_within} OR #{line} > :{line}_last)\")
-        } else { ends_within };",
-    },
-    Mutant {
-        name: "the payload is written anew",
+        name: "the payload is serialised again",
         file: "functions/deliver/src/attempt.rs",
-        old: "event.payload.clone(), TIMEOUT)",
+        old: "event.payload.clone(), ATTEMPT_TIMEOUT)",
         new: "if MUTANT {
             let read: serde_json::Value = serde_json::from_slice(&event.payload).unwrap_or_default();
             read.to_string().into()
-        } else { event.payload.clone() }, TIMEOUT)",
+        } else { event.payload.clone() }, ATTEMPT_TIMEOUT)",
     },
 ];
 
 /// A mistake in `template.yaml`.
 struct TemplateMutant {
     name: &'static str,
-    /// Makes it in the template.
+    /// Makes the mistake in the template.
     make: fn(&mut Value),
 }
 
@@ -272,20 +270,20 @@ const TEMPLATE_MUTANTS: &[TemplateMutant] = &[
         },
     },
     TemplateMutant {
-        name: "a schedule that fails three times is gone",
+        name: "a schedule that fails three times is lost",
         make: |template| remove(template, "RetryFunction", "DeadLetterQueue"),
     },
     TemplateMutant {
-        name: "deliver may not come back to itself",
+        name: "deliver may not invoke itself through its queue",
         make: |template| remove(template, "DeliverFunction", "RecursiveLoop"),
     },
     TemplateMutant {
-        name: "publish may not come back to itself",
+        name: "publish may not invoke itself through its queue",
         make: |template| remove(template, "PublishFunction", "RecursiveLoop"),
     },
 ];
 
-/// A statement of a role's first policy.
+/// Finds a statement in the first policy of a role.
 fn statement<'a>(template: &'a mut Value, role: &str, sid: &str) -> &'a mut Value {
     let policy = &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"];
     let statements = policy["Statement"].as_array_mut().expect("statements");
@@ -297,7 +295,7 @@ fn remove(template: &mut Value, resource: &str, property: &str) {
     properties.remove(property).expect("the property");
 }
 
-/// The template with the mistake in it that is on.
+/// Returns the template, with the mistake of the mutant that is on, if it is one of the template.
 pub(crate) fn mutated(mut template: Value) -> Value {
     let on = env::var("MUTANT").unwrap_or_default();
     if let Some(mutant) = TEMPLATE_MUTANTS.iter().find(|mutant| mutant.name == on) {
@@ -306,10 +304,11 @@ pub(crate) fn mutated(mut template: Value) -> Value {
     template
 }
 
-/// Seeds that a mutant may hide in.
+/// Seeds among which one must catch a mutant.
 const SEEDS: u64 = 2_000;
 
-/// Makes the copy with all mutants in it, leaving alone what is there already, so that only changes are built.
+/// Makes the copy with all mutants in it. Files that have not changed are not written, so that Cargo
+/// builds only what has changed.
 fn make_copy(root: &Path, copy: &Path) {
     copy_folder(root, copy, &|path, text| {
         let file = path.strip_prefix(root).expect("a file below the root").to_str().unwrap_or_default();
@@ -321,21 +320,30 @@ fn make_copy(root: &Path, copy: &Path) {
                 "{}: {file} has changed; change the mutant too",
                 mutant.name
             );
-            let library = if file.starts_with("shared/") { "crate" } else { "hookline" };
+            let library = if file.starts_with("shared/domain/") { "crate" } else { "domain" };
             let on = format!("{library}::mutant(\"{}\")", mutant.name);
             text = text.replace(mutant.old, &mutant.new.replace("MUTANT", &on));
         }
         match file {
-            "shared/src/lib.rs" => text + SWITCH,
-            // Cargo tells two workspaces in one target folder apart by their packages' versions, not by their paths.
+            "shared/domain/src/lib.rs" => text + SWITCH,
+            // Both workspaces use one target folder. Cargo distinguishes their packages by version,
+            // not by path.
             "Cargo.toml" => text.replace("version = \"0.1.0\"", "version = \"0.0.0\""),
             _ => text,
         }
     });
 }
 
+/// Copies the text files of a folder, each changed by `change`. Files that have not changed are not
+/// written, and what the folder no longer has is removed.
 fn copy_folder(from: &Path, to: &Path, change: &dyn Fn(&Path, String) -> String) {
     fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(to).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if !from.join(path.file_name().expect("a name")).exists() {
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("it is removed");
+        }
+    }
     for entry in fs::read_dir(from).expect("a folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name");
@@ -353,11 +361,12 @@ fn copy_folder(from: &Path, to: &Path, change: &dyn Fn(&Path, String) -> String)
     }
 }
 
-/// Runs the copy's simulation with a mutant on, or with none; what it printed where it failed.
+/// Runs the simulation of the copy, with one mutant on or with none. Returns what it printed if it
+/// failed, and `None` if it passed.
 fn failure_of(copy: &Path, mutant: Option<&str>) -> Option<String> {
     let program = env::current_exe().expect("a path");
     let folders: Vec<&Path> = program.ancestors().collect();
-    // target/<profile>/deps/simulation-…
+    // The path is target/<profile>/deps/simulation-….
     let (target, profile) = (folders[3], folders[2].file_name().and_then(|name| name.to_str()).unwrap_or("debug"));
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(copy).env("CARGO_TARGET_DIR", target).env_remove("SEED").env_remove("FIRST_SEED");
@@ -372,13 +381,13 @@ fn failure_of(copy: &Path, mutant: Option<&str>) -> Option<String> {
 }
 
 #[test]
-#[ignore = "builds a copy of the workspace: `.ci/run` asks for it"]
+#[ignore = "builds a copy of the workspace; `.ci/run` runs it"]
 fn every_mutant_is_caught() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let copy = root.join("target/mutants");
     make_copy(root, &copy);
     if let Some(printed) = failure_of(&copy, None) {
-        panic!("without a mutant:\n{printed}");
+        panic!("the simulation fails without a mutant:\n{printed}");
     }
     let mut escaped = Vec::new();
     let in_source = MUTANTS.iter().map(|mutant| mutant.name);

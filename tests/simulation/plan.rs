@@ -1,72 +1,78 @@
-//! What one seed is about: drawn once at its beginning. Seeds are kept small, so that many of them can be run, and differ in
-//! what they stress, so that rare meetings of two faults are not drowned by others.
+//! The settings of one seed, drawn once when it begins. Seeds are small, so that many of them can
+//! run. They stress different faults, so that a rare combination of two faults is not hidden by the
+//! others.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use hookline::schedule::RetrySchedule;
+use domain::backoff::RetrySchedule;
 
 use crate::dice::Dice;
 
-/// The settings of a run.
+/// The settings of one seed. Each "per thousand" is a chance.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     is_faultless: bool,
-    /// Compressed, but with both of the ways in which a wake-up waits: as a delayed message and as a schedule.
+    /// The waits of the retry schedule, in seconds. They are shorter than in production, but still
+    /// use both kinds of waits: an SQS delay, and an EventBridge schedule for more than 15 minutes.
     pub(crate) waits_s: Vec<u64>,
     /// How long events and deliveries are kept.
     pub(crate) retention: Duration,
-    /// Calls of AWS that go wrong, in a thousand.
+    /// AWS calls with a fault, per thousand.
     pub(crate) call_faults: u32,
-    /// Messages and schedules that come late, twice or in another order, in a thousand.
+    /// Messages and schedules that arrive late, twice or in another order, per thousand.
     pub(crate) message_faults: u32,
-    /// Units a second that a partition of a table takes, and messages that a queue takes, where that is little.
+    /// The limit of each partition, in units a second, and of each queue, in messages a second.
+    /// `None` without a limit.
     pub(crate) units_a_second: Option<u32>,
-    /// Whether a read that need not be consistent may be answered with what was.
+    /// Whether a read that need not be consistent may be answered with an older item.
     pub(crate) stale_reads: bool,
-    /// Processes that find their connections dead after a time without work, in a thousand.
+    /// Idle processes whose connections to AWS are dead at their next invocation, per thousand.
     pub(crate) dead_connections: u32,
-    /// The longest time between the receipt of a batch and its handling, in every case.
+    /// The longest time between the receipt of a batch and its handling, for every batch.
     pub(crate) mapping_lag_ms: i64,
-    /// Batches that Lambda refuses, in a thousand.
+    /// Batches whose invocation Lambda throttles, per thousand.
     pub(crate) mapping_throttles: u32,
-    /// Invocations of one function in one chain of requests before Lambda stops it: sixteen, or fewer, as the schedule's
-    /// waits are shorter.
+    /// Invocations of one function in one chain before Lambda stops it. Sixteen on AWS; fewer in
+    /// some seeds, because the retry schedules here are shorter.
     pub(crate) chain_max: u32,
     /// Events a second that one account may publish through the API.
     pub(crate) publish_rate_limit: Option<NonZeroU32>,
-    /// Asynchronous invocations that Lambda itself cannot bring about, in a thousand of their tries.
+    /// Tries of an asynchronous invocation that fail in Lambda itself, per thousand.
     pub(crate) async_faults: u32,
-    /// Processes that end before their first event, in a thousand.
+    /// Processes that die before their first event, per thousand.
     pub(crate) init_faults: u32,
-    /// How far a process's clock is off, at most, either way.
+    /// The largest error of a process's clock, in either direction.
     pub(crate) skew_ms: i64,
-    /// How long a received message stays hidden.
+    /// The visibility timeout of the queues.
     pub(crate) visibility_s: i64,
-    /// Receipts before a message goes to the dead-letter queue, from which it is put back in the end.
+    /// Receives before a message goes to the dead-letter queue. It is redriven in the end.
     pub(crate) receipts_max: u32,
-    /// Receivers that fail for a while, in a thousand of their spells.
-    pub(crate) bad_spells: u32,
-    /// Webhooks with a rate limit, in a thousand.
+    /// Phases in which a receiver fails, per thousand.
+    pub(crate) bad_phases: u32,
+    /// Webhooks with a rate limit, per thousand.
     pub(crate) rate_limits: u32,
-    /// Batches with as many events as one may have, in a thousand.
+    /// Published batches with the maximum number of events, per thousand.
     pub(crate) large_batches: i64,
-    /// Whether events are about as large as they may be, and twice as large where they are JSON in JSON.
+    /// Whether events are about as large as allowed. They consist of quotes, so their size
+    /// doubles where their JSON is a string in other JSON.
     pub(crate) large_events: bool,
-    /// Webhooks that the first account begins with.
+    /// Webhooks that the first account has at the beginning.
     pub(crate) webhooks: i64,
-    /// What users do, in all.
+    /// The number of actions of the users.
     pub(crate) actions: i64,
-    /// The longest time between two things that users do.
+    /// The longest pause between two actions.
     pub(crate) pause_max_ms: i64,
 }
 
 impl Plan {
+    /// Draws the settings of one seed.
     pub(crate) fn draw(dice: &Dice) -> Self {
-        // A seed in eight has no faults at all: what is promised without an excuse is checked there.
+        // One seed in eight has no faults. Promises that only hold without faults are checked
+        // there.
         let faultless = dice.permille(125);
-        let wide = dice.permille(100);
-        let large_events = !wide && dice.permille(30);
+        let many_webhooks = dice.permille(100);
+        let large_events = !many_webhooks && dice.permille(30);
         let schedules: [&[u64]; 4] = [&[0, 60, 1200], &[0, 30, 60], &[0, 120, 960, 60], &[5, 960]];
         let waits_s = dice.pick(&schedules);
         let mapping_lag_ms = if faultless { 0 } else { *dice.pick(&[0, 0, 0, 1_200, 5_000]) };
@@ -89,13 +95,13 @@ impl Plan {
             skew_ms: if faultless { 0 } else { *dice.pick(&[0, 500, 2000]) },
             visibility_s: if faultless { 180 } else { *dice.pick(&[180, 180, 30]) },
             receipts_max: *dice.pick(&[2, 10]),
-            bad_spells: *dice.pick(&[0, 200, 500, 900]),
-            webhooks: if wide { dice.between(11, 23) } else { dice.between(1, 3) },
-            // A long line whose tasks all come late.
+            bad_phases: *dice.pick(&[0, 200, 500, 900]),
+            webhooks: if many_webhooks { dice.between(11, 23) } else { dice.between(1, 3) },
+            // More rate limits and larger batches, so that many late tasks wait for one rate limit.
             rate_limits: if mapping_lag_ms > 0 { 400 } else { 150 },
             large_batches: if mapping_lag_ms > 0 { 100 } else { 30 },
             large_events,
-            actions: match (wide, large_events) {
+            actions: match (many_webhooks, large_events) {
                 (true, _) => dice.between(3, 6),
                 (_, true) => dice.between(24, 36),
                 _ => dice.between(6, 16),
@@ -104,13 +110,13 @@ impl Plan {
         }
     }
 
-    /// The schedule, as an operator writes it.
+    /// Returns the retry schedule, parsed from the text that an operator would write.
     pub(crate) fn retry_schedule(&self) -> RetrySchedule {
         let waits: Vec<_> = self.waits_s.iter().map(|wait_s| format!("{wait_s}s")).collect();
         waits.join(",").parse().expect("a schedule")
     }
 
-    /// Whether nothing goes wrong but receivers.
+    /// Whether only receivers fail.
     pub(crate) fn is_faultless(&self) -> bool {
         self.is_faultless
     }

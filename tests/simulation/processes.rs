@@ -1,31 +1,31 @@
-//! The processes that run Hookline: Lambda's execution environments. Each has a clock of its own, deals with one event at a
-//! time and may end at any call; what it holds in memory ends with it.
+//! The processes that run Hookline: Lambda's execution environments. Each has its own clock,
+//! handles one event at a time and may die at any call, with everything that it holds in memory.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use application::App;
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use axum::Router;
 use deliver::Deliverer;
+use domain::endpoint_policy::EndpointPolicy;
+use endpoint::EndpointClient;
 use futures::FutureExt;
-use hookline::app::{App, Lazy};
-use hookline::endpoint::{EndpointClient, EndpointPolicy};
-use hookline::store::event_types::FoundTypes;
-use hookline::store::webhooks;
+use store::{Clients, Lazy, webhooks};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{FaultyAws, Rest};
-use crate::deployed::STACK;
+use crate::aws::{FaultyAws, Unprocessed};
 use crate::faults::Kind;
 use crate::lineage::Lineage;
 use crate::receivers;
+use crate::stack::STACK;
 use crate::world::World;
 
-/// The time without work after which a connection may have been cut off without a word.
+/// How long a process is idle, and so frozen, before its connections may be dead.
 const FREEZE_MS: i64 = 60_000;
 
-/// A function.
+/// A Lambda function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
     Api,
@@ -35,7 +35,7 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    /// Its name in the template.
+    /// Returns the name in the template.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
@@ -45,7 +45,7 @@ impl Function {
         }
     }
 
-    /// Processes of it at once.
+    /// Returns how many processes of the function may run at once.
     pub(crate) fn concurrency(self) -> usize {
         match self {
             Self::Deliver => 4,
@@ -55,25 +55,26 @@ impl Function {
     }
 }
 
-/// Who calls AWS or a receiver.
-pub(crate) struct Identity {
+/// A process as AWS and the receivers see it: who makes a call.
+pub(crate) struct Caller {
     pub(crate) world: Arc<World>,
+    /// The number of the process.
     pub(crate) number: u64,
     pub(crate) function: Function,
-    /// Which event it is dealing with.
+    /// The present or last invocation.
     invocation: AtomicU64,
-    /// What that event comes from.
+    /// The lineage of that invocation's event.
     lineage: Mutex<Lineage>,
-    /// What the last batch that it asked for was not answered.
-    pub(crate) rest: Mutex<Option<Rest>>,
+    /// What the answer to the last batch has not processed.
+    pub(crate) unprocessed: Mutex<Option<Unprocessed>>,
     /// Whether its connections to AWS have died while it was frozen.
     pub(crate) connections_dead: AtomicBool,
-    /// When it was last at work.
-    ended_ms: AtomicI64,
-    dead: CancellationToken,
+    /// When its last invocation ended.
+    idle_since_ms: AtomicI64,
+    killed: CancellationToken,
 }
 
-impl Identity {
+impl Caller {
     pub(crate) fn invocation(&self) -> u64 {
         self.invocation.load(Ordering::Relaxed)
     }
@@ -82,52 +83,52 @@ impl Identity {
         self.lineage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends the process: nothing that it does from now on has an effect.
+    /// Kills the process. Nothing that it does from now on has an effect.
     pub(crate) fn kill(&self) {
-        self.dead.cancel();
+        self.killed.cancel();
     }
 
-    /// Goes on only in a live process.
-    pub(crate) async fn live_on(&self) {
-        if self.dead.is_cancelled() {
+    /// Never returns if the process was killed.
+    pub(crate) async fn stop_if_killed(&self) {
+        if self.killed.is_cancelled() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// A process.
+/// A process: one Lambda execution environment.
 pub(crate) struct Process {
     pub(crate) app: App,
     pub(crate) deliverer: Deliverer,
     pub(crate) router: Router,
-    identity: Arc<Identity>,
+    caller: Arc<Caller>,
     busy: AtomicBool,
-    /// Whether it has been made ready for its first event.
-    begun: AtomicBool,
+    /// Whether its initialisation has begun.
+    started: AtomicBool,
 }
 
 impl Process {
-    /// Does what a process does before its first event, once. The function's own failure is no reason not to start; Lambda's
-    /// is one.
-    async fn begin(&self) {
-        if self.begun.swap(true, Ordering::Relaxed) {
+    /// Initialises the process before its first event. A failed call to AWS does not prevent the
+    /// start, but the process may die here.
+    async fn start(&self) {
+        if self.started.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (identity, world) = (&self.identity, &self.identity.world);
-        if !world.is_calm() && world.dice.permille(world.plan.init_faults) {
-            world.fault(Kind::InitFailed, Some(identity.invocation()), "");
-            identity.kill();
+        let (caller, world) = (&self.caller, &self.caller.world);
+        if world.injects_faults() && world.dice.permille(world.plan.init_faults) {
+            world.record_fault(Kind::InitFailed, Some(caller.invocation()), "");
+            caller.kill();
             return std::future::pending().await;
         }
-        let _ = webhooks::touch(&self.app).await;
+        webhooks::warm(&self.app.store).await;
     }
 }
 
-/// All processes.
+/// All processes of all functions.
 pub(crate) struct Fleet {
     pub(crate) world: Arc<World>,
     processes: Mutex<Vec<Arc<Process>>>,
-    made: AtomicU64,
+    created: AtomicU64,
     invocations: AtomicU64,
     freed: Notify,
 }
@@ -135,10 +136,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) fn new(world: Arc<World>) -> Arc<Self> {
         let (processes, freed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { world, processes, made: AtomicU64::new(0), invocations: AtomicU64::new(0), freed })
+        Arc::new(Self { world, processes, created: AtomicU64::new(0), invocations: AtomicU64::new(0), freed })
     }
 
-    /// Lets a process of `function` do `work`, which comes from no other; `None` where it ended on the way.
+    /// Runs `work` in a process of `function`, for an event that comes from outside. Returns `None`
+    /// if the process died.
     pub(crate) async fn invoke<T, F>(&self, function: Function, work: impl FnOnce(Arc<Process>) -> F) -> Option<T>
     where
         F: Future<Output = T>,
@@ -146,7 +148,8 @@ impl Fleet {
         self.invoke_from(function, Lineage::default(), work).await
     }
 
-    /// Lets a process of `function` do `work` of that lineage; `None` where it ended on the way.
+    /// Runs `work` in a process of `function`, for an event with this lineage. Returns `None` if
+    /// the process died.
     pub(crate) async fn invoke_from<T, F>(
         &self,
         function: Function,
@@ -156,62 +159,62 @@ impl Fleet {
     where
         F: Future<Output = T>,
     {
-        let process = self.take(function).await;
-        let identity = Arc::clone(&process.identity);
+        let process = self.acquire(function).await;
+        let caller = Arc::clone(&process.caller);
         let invocation = self.invocations.fetch_add(1, Ordering::Relaxed);
-        identity.invocation.store(invocation, Ordering::Relaxed);
-        *identity.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
+        caller.invocation.store(invocation, Ordering::Relaxed);
+        *caller.lineage.lock().unwrap_or_else(PoisonError::into_inner) = lineage;
         let now_ms = self.world.now_ms();
-        let was_frozen = now_ms.saturating_sub(identity.ended_ms.load(Ordering::Relaxed)) >= FREEZE_MS;
-        if was_frozen && !self.world.is_calm() && self.world.dice.permille(self.world.plan.dead_connections) {
-            identity.connections_dead.store(true, Ordering::Relaxed);
+        let was_frozen = now_ms.saturating_sub(caller.idle_since_ms.load(Ordering::Relaxed)) >= FREEZE_MS;
+        if was_frozen && self.world.injects_faults() && self.world.dice.permille(self.world.plan.dead_connections) {
+            caller.connections_dead.store(true, Ordering::Relaxed);
         }
         self.world.record().invocations.insert(invocation, now_ms);
-        self.world.trace(|| format!("p{} {function:?} begins i{invocation}", identity.number));
-        let worked = tokio::select! {
+        self.world.trace(|| format!("p{} {function:?} begins i{invocation}", caller.number));
+        let result = tokio::select! {
             biased;
-            () = identity.dead.cancelled() => None,
-            worked = async {
-                process.begin().await;
+            () = caller.killed.cancelled() => None,
+            result = async {
+                process.start().await;
                 work(Arc::clone(&process)).await
-            } => Some(worked),
+            } => Some(result),
             () = tokio::time::sleep(STACK.function(function.name()).timeout) => {
-                self.world.fault(Kind::Hang, Some(invocation), "");
-                identity.kill();
+                self.world.record_fault(Kind::Hang, Some(invocation), "");
+                caller.kill();
                 None
             }
         };
-        // What dies in the very step in which the work ends has ended before it.
-        let worked = worked.filter(|_| !identity.dead.is_cancelled());
-        self.world.trace(|| format!("p{} ends i{invocation}, alive: {}", identity.number, worked.is_some()));
-        if worked.is_none() {
+        // A process that is killed in the same step in which its work ends counts as dead.
+        let result = result.filter(|_| !caller.killed.is_cancelled());
+        self.world.trace(|| format!("p{} ends i{invocation}, alive: {}", caller.number, result.is_some()));
+        if result.is_none() {
             self.lock().retain(|other| !Arc::ptr_eq(other, &process));
         }
-        identity.ended_ms.store(self.world.now_ms(), Ordering::Relaxed);
+        caller.idle_since_ms.store(self.world.now_ms(), Ordering::Relaxed);
         process.busy.store(false, Ordering::Relaxed);
         self.freed.notify_waiters();
-        worked
+        result
     }
 
-    /// An idle process, or a new one.
-    async fn take(&self, function: Function) -> Arc<Process> {
+    /// Waits for an idle process, or creates a new one.
+    async fn acquire(&self, function: Function) -> Arc<Process> {
         loop {
             let freed = self.freed.notified();
-            if let Some(process) = self.take_now(function) {
+            if let Some(process) = self.try_acquire(function) {
                 return process;
             }
             freed.await;
         }
     }
 
-    fn take_now(&self, function: Function) -> Option<Arc<Process>> {
+    fn try_acquire(&self, function: Function) -> Option<Arc<Process>> {
         let mut processes = self.lock();
-        let of_function = || processes.iter().filter(|process| process.identity.function == function);
+        let of_function = || processes.iter().filter(|process| process.caller.function == function);
         let idle: Vec<_> = of_function().filter(|process| !process.busy.load(Ordering::Relaxed)).cloned().collect();
-        // Lambda may begin a new process although one is idle.
+        // Lambda may start a new process although another is idle.
         let has_room = of_function().count() < function.concurrency();
         let process = if has_room && (idle.is_empty() || self.world.dice.permille(100)) {
-            let process = Arc::new(self.make(function));
+            let process = Arc::new(self.create(function));
             processes.push(Arc::clone(&process));
             process
         } else if idle.is_empty() {
@@ -223,39 +226,40 @@ impl Fleet {
         Some(process)
     }
 
-    fn make(&self, function: Function) -> Process {
+    fn create(&self, function: Function) -> Process {
         let world = &self.world;
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let skew_ms = if world.is_calm() { 0 } else { world.dice.between(-world.plan.skew_ms, world.plan.skew_ms) };
+        let number = self.created.fetch_add(1, Ordering::Relaxed);
+        let skew_ms =
+            if world.injects_faults() { world.dice.between(-world.plan.skew_ms, world.plan.skew_ms) } else { 0 };
         if skew_ms != 0 {
-            world.fault(Kind::ClockSkewed, None, &format!("p{number} {skew_ms} ms"));
+            world.record_fault(Kind::ClockSkewed, None, &format!("p{number} {skew_ms} ms"));
         }
-        let identity = Arc::new(Identity {
+        let caller = Arc::new(Caller {
             world: Arc::clone(world),
             number,
             function,
             invocation: AtomicU64::new(0),
             lineage: Mutex::default(),
-            rest: Mutex::default(),
+            unprocessed: Mutex::default(),
             connections_dead: AtomicBool::new(false),
-            ended_ms: AtomicI64::new(i64::MAX),
-            dead: CancellationToken::new(),
+            idle_since_ms: AtomicI64::new(i64::MAX),
+            killed: CancellationToken::new(),
         });
-        let app = app(&identity, skew_ms);
-        let (look_up, receive) = (Arc::clone(&identity), Arc::clone(&identity));
+        let app = app(&caller, skew_ms);
+        let (resolving, sending) = (Arc::clone(&caller), Arc::clone(&caller));
         let endpoints = EndpointClient::in_process(
             EndpointPolicy::Strict,
-            move |name| receivers::look_up(&look_up, name),
-            Arc::new(move |request| receivers::receive(Arc::clone(&receive), request).boxed()),
+            move |name| receivers::resolve(&resolving, name),
+            Arc::new(move |request| receivers::receive(Arc::clone(&sending), request).boxed()),
         );
         let deliverer = Deliverer::new(app.clone(), endpoints);
         Process {
             router: api::router(app.clone()),
             app,
             deliverer,
-            identity,
+            caller,
             busy: AtomicBool::new(false),
-            begun: AtomicBool::new(false),
+            started: AtomicBool::new(false),
         }
     }
 
@@ -264,12 +268,13 @@ impl Fleet {
     }
 }
 
-/// What a process works with. The SDK's retry quota is a process's own; by default all that runs here would share one.
-fn app(identity: &Arc<Identity>, skew_ms: i64) -> App {
-    let world = &identity.world;
-    let aws = world.aws.sdk_config().to_builder().http_client(FaultyAws(Arc::clone(identity))).build();
+/// Creates the app of one process. Each process has its own retry quota of the SDK; by default, all
+/// processes of the simulation would share one.
+fn app(caller: &Arc<Caller>, skew_ms: i64) -> App {
+    let world = &caller.world;
+    let aws = world.aws.sdk_config().to_builder().http_client(FaultyAws(Arc::clone(caller))).build();
     let quota = || RetryPartition::custom("process").build();
-    App {
+    let clients = Clients {
         dynamodb: aws_sdk_dynamodb::Client::from_conf(
             aws_sdk_dynamodb::config::Builder::from(&aws).retry_partition(quota()).build(),
         ),
@@ -281,9 +286,6 @@ fn app(identity: &Arc<Identity>, skew_ms: i64) -> App {
             let config = aws_sdk_scheduler::config::Builder::from(aws).retry_partition(quota());
             aws_sdk_scheduler::Client::from_conf(config.build())
         }),
-        config: world.config.clone(),
-        clock: world.clock(skew_ms),
-        random: world.dice.fork().into_random(),
-        found_types: FoundTypes::default(),
-    }
+    };
+    App::new(clients, world.config.clone(), world.clock(skew_ms), world.dice.fork().into_random())
 }

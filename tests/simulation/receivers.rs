@@ -1,5 +1,5 @@
-//! The receivers: each webhook's URL names one. A receiver goes through spells, healthy and bad ones, and logs every request
-//! that reaches it, whatever it then answers.
+//! The receivers, one for each host in the webhooks' URLs. A receiver goes through healthy and bad
+//! phases. It records every request that reaches it, whatever it answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,56 +8,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookline::endpoint::PostError;
+use domain::delivery::AttemptError;
 use http::HeaderMap;
 use reqwest::{Request, Response};
 use tokio::time::sleep;
 
 use crate::dice::Dice;
 use crate::faults::Kind;
-use crate::processes::Identity;
+use crate::processes::Caller;
 
-/// What the names of receivers end in.
+/// The domain of all receivers' hosts.
 pub(crate) const DOMAIN: &str = "receiver.example";
 
-/// A request as a receiver saw it.
+/// A request that reached a receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     pub(crate) at_ms: i64,
-    /// When the receiver was done with it; `None` where the sender was gone before.
-    pub(crate) ended_ms: Option<i64>,
     pub(crate) invocation: u64,
     pub(crate) host: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What it answered; `None` where it broke off or never did.
+    /// The status of the answer; `None` if there was no answer.
     pub(crate) status: Option<u16>,
-    /// What it asked for by `Retry-After`, in seconds.
+    /// The `Retry-After` of the answer, in seconds.
     pub(crate) retry_after_s: Option<u64>,
 }
 
 impl Post {
-    /// A header that every delivery has.
+    /// Returns a header, or an empty string if there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    pub(crate) fn is_taken(&self) -> bool {
+    /// Whether the receiver answered 2xx.
+    pub(crate) fn is_accepted(&self) -> bool {
         matches!(self.status, Some(200..=299))
     }
 }
 
-/// How a receiver behaves for a while.
+/// How a receiver behaves for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spell {
+enum Phase {
     Healthy,
-    /// Every other request fails somehow.
+    /// Half of the requests fail, each in its own way.
     Flaky,
     /// Every request fails in this way.
     Down(Kind),
 }
 
-/// Ways in which a request fails.
+/// The ways in which a request fails, and the weight of each.
 const FAILURES: &[(Kind, u32)] = &[
     (Kind::ServerError, 10),
     (Kind::ClientError, 4),
@@ -66,93 +65,96 @@ const FAILURES: &[(Kind, u32)] = &[
     (Kind::ReceiverHung, 4),
     (Kind::ReceiverReset, 4),
     (Kind::ReceiverRefused, 3),
-    (Kind::NameMisled, 2),
+    (Kind::BadAddress, 2),
 ];
 
-/// All receivers' spells.
+/// The phases of all receivers.
 pub(crate) struct Receivers {
     dice: Dice,
-    bad_spells: u32,
+    bad_phases: u32,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The present spell of each host, and when it ends.
-    spells: BTreeMap<String, (Spell, i64)>,
-    settled: bool,
+    /// The present phase of each host, and when it ends.
+    phases: BTreeMap<String, (Phase, i64)>,
+    /// Whether new phases last forever.
+    is_stable: bool,
 }
 
 impl Receivers {
-    pub(crate) fn new(dice: Dice, bad_spells: u32) -> Self {
-        Self { dice, bad_spells, state: Mutex::default() }
+    pub(crate) fn new(dice: Dice, bad_phases: u32) -> Self {
+        Self { dice, bad_phases, state: Mutex::default() }
     }
 
-    /// From now on receivers stay as they are: most of them well, some of them dead.
-    pub(crate) fn settle(&self) {
+    /// Begins a last phase for each receiver. Most receivers are healthy in it, and some answer
+    /// only errors.
+    pub(crate) fn stop_changing(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.settled = true;
-        state.spells.clear();
+        state.is_stable = true;
+        state.phases.clear();
     }
 
-    /// From now on every receiver is well.
-    pub(crate) fn heal(&self) {
+    /// Makes every receiver healthy for good.
+    pub(crate) fn become_healthy(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for spell in state.spells.values_mut() {
-            *spell = (Spell::Healthy, i64::MAX);
+        for phase in state.phases.values_mut() {
+            *phase = (Phase::Healthy, i64::MAX);
         }
     }
 
-    /// How the host meets a request now: the way in which it fails, if it does; and whether a bad spell has just begun.
-    fn meet(&self, host: &str, now_ms: i64) -> (Option<Kind>, bool) {
+    /// Draws how a request to the host fails, if it does. Also returns whether the host has just
+    /// gone down.
+    fn draw_failure(&self, host: &str, now_ms: i64) -> (Option<Kind>, bool) {
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let settled = state.settled;
+        let is_stable = state.is_stable;
         let mut begun = false;
-        let (spell, _) = *state
-            .spells
+        let (phase, _) = *state
+            .phases
             .entry(host.to_owned())
-            .and_modify(|spell| {
-                if spell.1 <= now_ms {
-                    *spell = self.draw_spell(now_ms, settled);
+            .and_modify(|phase| {
+                if phase.1 <= now_ms {
+                    *phase = self.draw_phase(now_ms, is_stable);
                     begun = true;
                 }
             })
             .or_insert_with(|| {
                 begun = true;
-                self.draw_spell(now_ms, settled)
+                self.draw_phase(now_ms, is_stable)
             });
-        let failure = match spell {
-            Spell::Healthy => None,
-            Spell::Flaky => self.dice.permille(500).then(|| self.dice.weighted(FAILURES)),
-            Spell::Down(kind) => Some(kind),
+        let failure = match phase {
+            Phase::Healthy => None,
+            Phase::Flaky => self.dice.permille(500).then(|| self.dice.weighted(FAILURES)),
+            Phase::Down(kind) => Some(kind),
         };
-        (failure, begun && matches!(spell, Spell::Down(_)))
+        (failure, begun && matches!(phase, Phase::Down(_)))
     }
 
-    fn draw_spell(&self, now_ms: i64, settled: bool) -> (Spell, i64) {
-        if settled {
-            // Some are dead for good, where any fail at all.
-            let dead = self.dice.permille(self.bad_spells / 4);
-            return (if dead { Spell::Down(Kind::ServerError) } else { Spell::Healthy }, i64::MAX);
+    /// Draws a phase, and when it ends.
+    fn draw_phase(&self, now_ms: i64, is_stable: bool) -> (Phase, i64) {
+        if is_stable {
+            // Some stay down for good, if the plan has bad phases at all.
+            let is_down = self.dice.permille(self.bad_phases / 4);
+            return (if is_down { Phase::Down(Kind::ServerError) } else { Phase::Healthy }, i64::MAX);
         }
-        if !self.dice.permille(self.bad_spells) {
-            return (Spell::Healthy, now_ms + self.dice.between(60_000, 3_600_000));
+        if !self.dice.permille(self.bad_phases) {
+            return (Phase::Healthy, now_ms + self.dice.between(60_000, 3_600_000));
         }
         let minutes = *self.dice.pick(&[1, 10, 60, 300]);
-        let spell = if self.dice.permille(400) { Spell::Flaky } else { Spell::Down(self.dice.weighted(FAILURES)) };
-        (spell, now_ms + minutes * 60_000)
+        let phase = if self.dice.permille(400) { Phase::Flaky } else { Phase::Down(self.dice.weighted(FAILURES)) };
+        (phase, now_ms + minutes * 60_000)
     }
 }
 
-/// What a receiver's name resolves to.
-pub(crate) fn look_up(identity: &Identity, name: &str) -> io::Result<Vec<SocketAddr>> {
-    let world = &identity.world;
-    assert!(name.ends_with(DOMAIN), "{name} is no receiver's");
-    let misled = world.receivers.is_misled(name, world.now_ms());
-    if !misled {
+/// Resolves the name of a receiver.
+pub(crate) fn resolve(caller: &Caller, name: &str) -> io::Result<Vec<SocketAddr>> {
+    let world = &caller.world;
+    assert!(name.ends_with(DOMAIN), "{name} is not the host of a receiver");
+    if !world.receivers.has_bad_address(name, world.now_ms()) {
         return Ok(vec![([203, 0, 114, 7], 0).into()]);
     }
-    world.fault(Kind::NameMisled, Some(identity.invocation()), name);
+    world.record_fault(Kind::BadAddress, Some(caller.invocation()), name);
     if world.dice.permille(300) {
         return Err(io::ErrorKind::NotFound.into());
     }
@@ -160,49 +162,49 @@ pub(crate) fn look_up(identity: &Identity, name: &str) -> io::Result<Vec<SocketA
 }
 
 impl Receivers {
-    /// Whether the host's name leads astray in its present spell.
-    fn is_misled(&self, host: &str, now_ms: i64) -> bool {
+    /// Whether the host's name has no address, or a forbidden one, in its present phase.
+    fn has_bad_address(&self, host: &str, now_ms: i64) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let spell = state.spells.get(host).filter(|(_, until_ms)| now_ms < *until_ms);
-        matches!(spell, Some((Spell::Down(Kind::NameMisled), _)))
+        let phase = state.phases.get(host).filter(|(_, until_ms)| now_ms < *until_ms);
+        matches!(phase, Some((Phase::Down(Kind::BadAddress), _)))
     }
 }
 
-/// Takes a request that has passed the guard.
-pub(crate) async fn receive(identity: Arc<Identity>, request: Request) -> Result<Response, PostError> {
-    identity.live_on().await;
-    let world = &identity.world;
+/// Answers a request that has passed the endpoint policy.
+pub(crate) async fn receive(caller: Arc<Caller>, request: Request) -> Result<Response, AttemptError> {
+    caller.stop_if_killed().await;
+    let world = &caller.world;
     let host = request.url().host_str().unwrap_or_default().to_owned();
-    let (failure, begun) = world.receivers.meet(&host, world.now_ms());
-    if begun {
-        world.fault(Kind::ReceiverDown, None, &host);
+    let (failure, is_newly_down) = world.receivers.draw_failure(&host, world.now_ms());
+    if is_newly_down {
+        world.record_fault(Kind::ReceiverDown, None, &host);
     }
     if let Some(kind) = failure {
-        world.fault(kind, None, &host);
+        world.record_fault(kind, None, &host);
     }
-    if failure == Some(Kind::ReceiverRefused) || failure == Some(Kind::NameMisled) {
-        return Err(PostError::Connect);
+    if failure == Some(Kind::ReceiverRefused) || failure == Some(Kind::BadAddress) {
+        return Err(AttemptError::Connect);
     }
-    let post = log(&identity, host, &request);
+    let index = record_post(&caller, host, &request);
     let latency = Duration::from_millis(*world.receivers.dice.pick(&[5, 40, 300, 2_000]));
     if failure == Some(Kind::ReceiverHung) {
         sleep(Duration::from_secs(600)).await;
     }
     sleep(latency).await;
-    identity.live_on().await;
-    let (status, retry_after_s) = answer_of(world.receivers.dice_of(), failure);
+    caller.stop_if_killed().await;
+    let (status, retry_after_s) = draw_answer(&world.receivers.dice, failure);
     {
         let mut record = world.record();
-        let post = &mut record.posts[post];
-        (post.ended_ms, post.status, post.retry_after_s) = (Some(world.now_ms()), status, retry_after_s);
+        let post = &mut record.posts[index];
+        (post.status, post.retry_after_s) = (status, retry_after_s);
     }
-    world.trace(|| format!("i{} answered {status:?}", identity.invocation()));
-    if !world.is_calm() && world.dice.permille(world.plan.call_faults / 4) {
-        world.fault(Kind::CrashAfterPost, Some(identity.invocation()), "");
-        identity.kill();
+    world.trace(|| format!("i{} answered {status:?}", caller.invocation()));
+    if world.injects_faults() && world.dice.permille(world.plan.call_faults / 4) {
+        world.record_fault(Kind::CrashAfterPost, Some(caller.invocation()), "");
+        caller.kill();
         std::future::pending::<()>().await;
     }
-    let Some(status) = status else { return Err(PostError::Closed) };
+    let Some(status) = status else { return Err(AttemptError::Closed) };
     let mut response = http::Response::builder().status(status);
     if let Some(seconds) = retry_after_s {
         response = response.header("retry-after", seconds);
@@ -210,13 +212,8 @@ pub(crate) async fn receive(identity: Arc<Identity>, request: Request) -> Result
     Ok(response.body("seen").expect("a response").into())
 }
 
-impl Receivers {
-    fn dice_of(&self) -> &Dice {
-        &self.dice
-    }
-}
-
-fn answer_of(dice: &Dice, failure: Option<Kind>) -> (Option<u16>, Option<u64>) {
+/// Draws the status of an answer and its `Retry-After` in seconds.
+fn draw_answer(dice: &Dice, failure: Option<Kind>) -> (Option<u16>, Option<u64>) {
     match failure {
         None => (Some(*dice.pick(&[200, 202, 204])), None),
         Some(Kind::ClientError) => (Some(*dice.pick(&[301, 400, 404, 422])), None),
@@ -227,14 +224,13 @@ fn answer_of(dice: &Dice, failure: Option<Kind>) -> (Option<u16>, Option<u64>) {
     }
 }
 
-/// Logs a request as it arrives; gives its place in the log.
-fn log(identity: &Identity, host: String, request: &Request) -> usize {
-    let world = &identity.world;
+/// Records a request that arrives. Returns its index in the record.
+fn record_post(caller: &Caller, host: String, request: &Request) -> usize {
+    let world = &caller.world;
     let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
     let post = Post {
         at_ms: world.now_ms(),
-        ended_ms: None,
-        invocation: identity.invocation(),
+        invocation: caller.invocation(),
         host,
         headers: request.headers().clone(),
         body,

@@ -1,4 +1,4 @@
-//! AWS's requests and errors on the wire, as far as a judgement of them needs it.
+//! Reads the SDK's requests to AWS and builds AWS's error responses.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// What stands before the operation in `x-amz-target`.
+    /// Returns what precedes the operation in `x-amz-target`. The scheduler has no such header.
     pub fn target_prefix(self) -> &'static str {
         match self {
             Self::DynamoDb => "DynamoDB_20120810.",
@@ -28,21 +28,22 @@ impl Service {
     }
 }
 
-/// One call.
+/// One call of an AWS service.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Whom it is made of.
+    /// The service that is called.
     pub service: Service,
-    /// What is asked for: `PutItem`; of the scheduler, the method and `Schedule`.
+    /// The operation, such as `PutItem`. For the scheduler: the HTTP method and `Schedule`, such as
+    /// `POSTSchedule`.
     pub operation: String,
-    /// What it is about: a table with a key, a queue, a schedule.
+    /// The resource: a table with a key, a queue, or a schedule.
     pub subject: String,
-    /// The request's body; `null` where it is no JSON.
+    /// The request's body, or `null` if it is not JSON.
     pub body: Value,
 }
 
 impl Call {
-    /// Reads a request of the SDK's.
+    /// Reads a request of the SDK.
     pub fn read(request: &HttpRequest) -> Self {
         let bytes = request.body().bytes().unwrap_or_default();
         let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
@@ -65,7 +66,7 @@ impl Call {
         Self { service, operation, subject, body }
     }
 
-    /// The keys of a `BatchGetItem`.
+    /// Returns the keys of a `BatchGetItem`, as [`key_text`] writes them.
     pub fn keys(&self) -> Vec<String> {
         let tables = self.body["RequestItems"].as_object().into_iter().flatten();
         let keys = tables.flat_map(|(table, wanted)| {
@@ -74,18 +75,18 @@ impl Call {
         keys.collect()
     }
 
-    /// The messages of a `SendMessageBatch`.
+    /// Returns the message bodies of a `SendMessageBatch`.
     pub fn bodies(&self) -> Vec<String> {
         let entries = self.body["Entries"].as_array().into_iter().flatten();
         entries.filter_map(|entry| Some(entry["MessageBody"].as_str()?.to_owned())).collect()
     }
 
-    /// How many entries a batch of messages has.
+    /// Returns how many entries a batch of messages has.
     pub fn entries(&self) -> usize {
         self.body["Entries"].as_array().map_or(0, Vec::len)
     }
 
-    /// The service's refusal of what cannot be asked for.
+    /// Returns the service's error for a request that is not valid.
     pub fn invalid(&self) -> HttpResponse {
         match self.service {
             Service::DynamoDb => error(400, "com.amazon.coral.validate#ValidationException", None),
@@ -94,7 +95,7 @@ impl Call {
         }
     }
 
-    /// The operation as IAM and the service's model name it.
+    /// Returns the operation's name in IAM and in the service's model.
     pub fn api_operation(&self) -> &str {
         match self.operation.as_str() {
             "POSTSchedule" => "CreateSchedule",
@@ -105,7 +106,7 @@ impl Call {
         }
     }
 
-    /// The service's refusal of what the caller's role does not allow.
+    /// Returns the service's error for a call that the caller's role does not allow.
     pub fn denied(&self) -> HttpResponse {
         let code = "com.amazon.coral.service#AccessDeniedException";
         match self.service {
@@ -115,7 +116,7 @@ impl Call {
         }
     }
 
-    /// The service's own failure.
+    /// Returns the service's internal error.
     pub fn failed(&self) -> HttpResponse {
         match self.service {
             Service::DynamoDb => error(500, "InternalServerError", None),
@@ -124,7 +125,7 @@ impl Call {
         }
     }
 
-    /// The service's refusal of too many calls.
+    /// Returns the service's throttling error.
     pub fn throttled(&self) -> HttpResponse {
         match self.service {
             Service::DynamoDb => {
@@ -142,7 +143,8 @@ impl fmt::Display for Call {
     }
 }
 
-/// An error as the JSON protocols carry it; `query_code` is SQS's older name for it.
+/// Builds an error response of the JSON protocols. `query_code` is the error's name in SQS's older
+/// query protocol.
 pub fn error(status: u16, code: &str, query_code: Option<&str>) -> HttpResponse {
     let body = json!({"__type": code, "message": "injected", "Message": "injected"});
     let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body.to_string()));
@@ -159,7 +161,7 @@ fn subject_of_item(body: &Value) -> String {
     key.map_or_else(|| table.to_owned(), |key| key_text(table, key))
 }
 
-/// A table's key, or an item's: the table, the partition and the id.
+/// Writes a key, or an item's key, as text: table, partition and id.
 pub fn key_text(table: &str, key: &Value) -> String {
     let partition = if table == "webhooks" { &key["account"] } else { &key["partition"] };
     let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
@@ -170,7 +172,7 @@ fn last_segment(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// DynamoDB's typed JSON as plain JSON; bytes stay base64.
+/// Converts DynamoDB's typed JSON to plain JSON. Bytes stay base64.
 pub fn plain(item: &Value) -> Value {
     let Some(fields) = item.as_object() else { return Value::Null };
     Value::Object(fields.iter().map(|(name, value)| (name.clone(), plain_value(value))).collect::<Map<_, _>>())

@@ -1,4 +1,4 @@
-//! IAM: what a role allows, by action and resource and condition; and what a call needs.
+//! IAM: the permissions that a role grants, and those that a call needs.
 
 use std::collections::BTreeMap;
 
@@ -8,40 +8,42 @@ use crate::call::{Call, Service};
 use crate::stack::{attribute_of, name_of};
 use crate::template::{items, text};
 
-/// Conditions of the template that hold only with parameters other than the defaults.
+/// The template's conditions that are false when every parameter has its default.
 const NOT_BY_DEFAULT: [&str; 2] = ["HasKey", "IsTraced"];
 
-/// One action on one resource.
+/// The permission for one action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// `dynamodb:GetItem`
+    /// The IAM action, such as `dynamodb:GetItem`.
     pub action: String,
-    /// `table/webhooks`, `queue/events`, `role/scheduler`; a `*` at the end stands for anything.
+    /// The resource, such as `table/webhooks`, `queue/events` or `role/scheduler`. A `*` at the end
+    /// stands for any text.
     pub resource: String,
-    /// What must hold besides.
+    /// The conditions, all of which must hold.
     conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Condition {
+    /// The condition key, such as `dynamodb:LeadingKeys`.
     key: String,
-    /// One of which each of the request's values must match.
+    /// The allowed values: each value of the request must match one of them.
     patterns: Vec<String>,
 }
 
-/// What a call needs.
+/// A permission that a call needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
-    /// `dynamodb:GetItem`
+    /// The IAM action, such as `dynamodb:GetItem`.
     pub action: String,
-    /// `table/webhooks`
+    /// The resource, such as `table/webhooks`.
     pub resource: String,
-    /// The values of IAM's condition keys.
+    /// The request's values of IAM's condition keys.
     context: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Need {
-    /// A need that no condition asks more about.
+    /// Creates a need without condition keys.
     pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
         Self { action: action.into(), resource: resource.into(), context: BTreeMap::new() }
     }
@@ -53,7 +55,8 @@ impl Need {
 }
 
 impl Grant {
-    /// Whether it allows what is needed.
+    /// Returns whether the grant covers `need`. A condition on a key that the request does not have
+    /// holds.
     pub fn allows(&self, need: &Need) -> bool {
         let unknown = Vec::new();
         self.action == need.action
@@ -65,7 +68,7 @@ impl Grant {
     }
 }
 
-/// A pattern with at most one `*`, at its end.
+/// Returns whether `text` matches a pattern, which may have one `*`, at its end.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => text.starts_with(start),
@@ -73,14 +76,14 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// What a role of the template allows.
+/// Returns the grants of a role of the template, deployed with every parameter at its default.
 pub(crate) fn of_role(template: &Value, role: &str) -> Vec<Grant> {
     let properties = &template["Resources"][role]["Properties"];
     let policies = items(&properties["Policies"]).iter();
     let statements = policies.flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]));
     let mut grants = Vec::new();
     for statement in statements.filter(|statement| is_in_force(statement)) {
-        assert_eq!(statement["Effect"], "Allow", "{role}: only what is allowed is known here");
+        assert_eq!(statement["Effect"], "Allow", "{role}: this model knows no effect but Allow");
         let conditions = conditions(&statement["Condition"]);
         for action in items(&statement["Action"]) {
             grants.extend(items(&statement["Resource"]).iter().map(|resource| Grant {
@@ -95,7 +98,7 @@ pub(crate) fn of_role(template: &Value, role: &str) -> Vec<Grant> {
 
 fn is_in_force(statement: &Value) -> bool {
     let Some(choice) = statement.get("Fn::If") else { return true };
-    assert!(NOT_BY_DEFAULT.contains(&text(&choice[0])), "{choice} is not known here");
+    assert!(NOT_BY_DEFAULT.contains(&text(&choice[0])), "this model does not know the condition in {choice}");
     false
 }
 
@@ -103,7 +106,7 @@ fn conditions(condition: &Value) -> Vec<Condition> {
     let operators = condition.as_object().into_iter().flatten();
     let conditions = operators.flat_map(|(operator, keys)| {
         let known = ["StringEquals", "ForAllValues:StringEquals", "ForAllValues:StringLike"];
-        assert!(known.contains(&operator.as_str()), "the operator {operator} is not known here");
+        assert!(known.contains(&operator.as_str()), "this model does not know the operator {operator}");
         keys.as_object().into_iter().flatten()
     });
     let conditions = conditions.map(|(key, values)| {
@@ -113,7 +116,7 @@ fn conditions(condition: &Value) -> Vec<Condition> {
     conditions.collect()
 }
 
-/// The name of a statement's resource.
+/// Returns the name of a statement's resource, in the form of [`Grant::resource`].
 fn resource_of(template: &Value, resource: &Value) -> String {
     if let Some(id) = attribute_of(resource) {
         let kind = match text(&template["Resources"][id]["Type"]) {
@@ -121,7 +124,7 @@ fn resource_of(template: &Value, resource: &Value) -> String {
             "AWS::SQS::Queue" => "queue",
             "AWS::IAM::Role" => "role",
             "AWS::Logs::LogGroup" => "log-group",
-            other => panic!("{id}: a resource of type {other} is not known here"),
+            other => panic!("{id}: this model does not know resources of type {other}"),
         };
         return format!("{kind}/{}", name_of(id));
     }
@@ -132,7 +135,7 @@ fn resource_of(template: &Value, resource: &Value) -> String {
     }
 }
 
-/// What a call needs, all of it.
+/// Returns every permission that a call needs.
 pub fn needs(call: &Call) -> Vec<Need> {
     let action = |service: &str| format!("{service}:{}", call.api_operation());
     match call.service {
@@ -150,7 +153,7 @@ pub fn needs(call: &Call) -> Vec<Need> {
             vec![need.with(LEADING_KEYS, leading_keys(table, &call.body))]
         }
         Service::Sqs => {
-            // IAM knows a batch of messages by what is done to each.
+            // IAM has no actions for batches: `sqs:SendMessage` covers `SendMessageBatch`.
             let action = action("sqs");
             let action = action.strip_suffix("Batch").unwrap_or(&action);
             vec![Need::new(action, format!("queue/{}", call.subject))]
@@ -168,9 +171,10 @@ pub fn needs(call: &Call) -> Vec<Need> {
     }
 }
 
+/// IAM's condition key for the partitions that a request names.
 const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 
-/// The partitions that a request about one table names.
+/// Returns the partitions that a request for one table names.
 fn leading_keys(table: &str, body: &Value) -> Vec<String> {
     if let Some(key) = [&body["Key"], &body["Item"]].into_iter().find(|key| key.is_object()) {
         return vec![partition_of(table, key)];
@@ -178,14 +182,15 @@ fn leading_keys(table: &str, body: &Value) -> Vec<String> {
     vec![queried_partition(body).to_owned()]
 }
 
-/// The partition that a `Query` reads: `#partition = :partition` stands first in its condition.
+/// Returns the partition that a `Query` reads. Its key condition must begin with
+/// `#partition = :partition`.
 pub fn queried_partition(body: &Value) -> &str {
     let condition = body["KeyConditionExpression"].as_str().unwrap_or_default();
     let value = condition.split_whitespace().nth(2).unwrap_or_default();
     body["ExpressionAttributeValues"][value]["S"].as_str().unwrap_or_default()
 }
 
-/// The partition of a key.
+/// Returns the partition of a key.
 pub fn partition_of(table: &str, key: &Value) -> String {
     let name = if table == "webhooks" { "account" } else { "partition" };
     key[name]["S"].as_str().unwrap_or_default().to_owned()
@@ -205,33 +210,33 @@ mod tests {
         needs(call).iter().all(|need| grants.iter().any(|grant| grant.allows(need)))
     }
 
-    fn of_table(operation: &str, body: Value) -> Call {
+    fn table_call(operation: &str, body: Value) -> Call {
         Call { service: Service::DynamoDb, operation: operation.to_owned(), subject: String::new(), body }
     }
 
     #[test]
-    fn a_batch_is_judged_table_by_table() {
+    fn a_batch_read_needs_a_grant_for_each_table() {
         let batch = |table: &str| {
             let keys = json!({"Keys": [{"partition": {"S": "acme#0"}, "id": {"S": "evt_1"}}]});
-            of_table("BatchGetItem", json!({"RequestItems": {"deliveries": keys.clone(), table: keys}}))
+            table_call("BatchGetItem", json!({"RequestItems": {"deliveries": keys.clone(), table: keys}}))
         };
         assert!(is_allowed("deliver", &batch("events")));
         assert!(!is_allowed("publish", &batch("tokens")));
     }
 
     #[test]
-    fn leading_keys_are_held_to_their_condition() {
-        let pace = |account: &str| {
+    fn a_condition_on_leading_keys_limits_the_partitions() {
+        let update = |account: &str| {
             let key = json!({"account": {"S": account}, "id": {"S": "pace"}});
-            of_table("UpdateItem", json!({"TableName": "webhooks", "Key": key}))
+            table_call("UpdateItem", json!({"TableName": "webhooks", "Key": key}))
         };
-        assert!(is_allowed("deliver", &pace("#pace#acme")));
-        assert!(!is_allowed("deliver", &pace("acme")));
-        assert!(!is_allowed("publish", &pace("#pace#acme")));
+        assert!(is_allowed("deliver", &update("#pace#acme")));
+        assert!(!is_allowed("deliver", &update("acme")));
+        assert!(!is_allowed("publish", &update("#pace#acme")));
     }
 
     #[test]
-    fn a_schedule_needs_its_role_as_well() {
+    fn creating_a_schedule_needs_permission_to_pass_its_role() {
         let schedule = |role: &str, group: &str| {
             let target = json!({"RoleArn": format!("arn:aws:iam::000000000000:role/{role}")});
             let body = json!({"GroupName": group, "Target": target});

@@ -1,5 +1,5 @@
-//! Lambda for one function: the Runtime API that its real binary asks for events, and a strict AWS on loopback in place of the
-//! services that it calls.
+//! Runs the real binary of one function: serves the Runtime API from which it takes events, and a
+//! strict AWS that answers its calls. Both listen on loopback.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use application::App;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use axum::Router;
@@ -14,9 +15,8 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Request, Response};
 use axum::routing::{get, post};
-use hookline::config::Config;
-use hookline::time::Clock;
-use local::embedded::EmbeddedAws;
+use domain::time::Clock;
+use embedded_aws::EmbeddedAws;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
@@ -24,12 +24,12 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::strict;
 
-/// How long an invocation may take: generous, since it is only reached by a failure.
+/// The longest time for an invocation. Generous, because only a failure reaches it.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// The Runtime API's version, in all of its paths.
+/// The prefix of the Runtime API's paths, with its version.
 const VERSION: &str = "/2018-06-01/runtime";
 
-/// One sandbox of a function: it handles one event after the other.
+/// One sandbox of a function. It handles one event at a time.
 #[derive(Debug)]
 pub struct Lambda {
     name: &'static str,
@@ -44,7 +44,7 @@ struct Invocation {
     answer: oneshot::Sender<Result<Value, Value>>,
 }
 
-/// What the Runtime API keeps of one sandbox.
+/// The Runtime API's state for one sandbox.
 struct Runtime {
     waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
     running: Mutex<HashMap<String, oneshot::Sender<Result<Value, Value>>>>,
@@ -52,7 +52,9 @@ struct Runtime {
 }
 
 impl Lambda {
-    /// Listens for the function `name`, whose calls `aws` answers as far as the template grants them, each after `call_time`.
+    /// Starts the Runtime API and the strict AWS for the function `name`. `aws` answers the
+    /// function's calls, each after `call_time`. A call that the template does not grant ends this
+    /// process.
     pub async fn listen(aws: EmbeddedAws, name: &'static str, call_time: Duration) -> Self {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let waiting = AsyncMutex::new(waiting);
@@ -68,8 +70,8 @@ impl Lambda {
         Self { name, runtime_api, aws, invocations }
     }
 
-    /// The environment that Lambda and the template give the function.
-    pub fn environment(&self, config: &Config) -> Vec<(&'static str, String)> {
+    /// Returns the environment that Lambda and the template give the function.
+    pub fn environment(&self, app: &App) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_LAMBDA_RUNTIME_API", self.runtime_api.to_string()),
             ("AWS_LAMBDA_FUNCTION_NAME", format!("hookline-{}", self.name)),
@@ -79,31 +81,31 @@ impl Lambda {
             ("AWS_ACCESS_KEY_ID", "function".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "function".to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://{}", self.aws)),
-            ("WEBHOOKS_TABLE", config.webhooks_table.clone()),
-            ("EVENTS_TABLE", config.events_table.clone()),
-            ("DELIVERIES_TABLE", config.deliveries_table.clone()),
-            ("DELIVERIES_QUEUE_URL", config.deliveries_queue_url.clone()),
-            ("SLOW_DELIVERIES_QUEUE_URL", config.slow_deliveries_queue_url.clone()),
-            ("EVENTS_QUEUE_URL", config.events_queue_url.clone()),
-            ("RETRY_FUNCTION_ARN", config.retry_function_arn.clone()),
-            ("SCHEDULER_ROLE_ARN", config.scheduler_role_arn.clone()),
-            ("SCHEDULE_GROUP", config.schedule_group.clone()),
+            ("WEBHOOKS_TABLE", app.store.settings.webhooks.clone()),
+            ("EVENTS_TABLE", app.store.settings.events.clone()),
+            ("DELIVERIES_TABLE", app.store.settings.deliveries.clone()),
+            ("DELIVERIES_QUEUE_URL", app.queues.settings.deliveries_url.clone()),
+            ("SLOW_DELIVERIES_QUEUE_URL", app.queues.settings.slow_deliveries_url.clone()),
+            ("EVENTS_QUEUE_URL", app.queues.settings.events_url.clone()),
+            ("RETRY_FUNCTION_ARN", app.queues.settings.retry_function_arn.clone()),
+            ("SCHEDULER_ROLE_ARN", app.queues.settings.scheduler_role_arn.clone()),
+            ("SCHEDULE_GROUP", app.queues.settings.schedule_group.clone()),
             ("STRICT_ENDPOINTS", "0".to_owned()),
-            // The metrics' lines are written at every level.
+            // Metrics are written at every level.
             ("LOG_LEVEL", "error".to_owned()),
         ]
     }
 
-    /// What the function answers to an event; `Err` where it says that it failed.
+    /// Hands the function an event and returns its answer, or `Err` if it reports an error.
     ///
     /// # Panics
-    /// Where it does not answer in time.
+    /// Panics if the function does not answer in time.
     pub async fn invoke(&self, event: &Value) -> Result<Value, Value> {
         let (answer, answered) = oneshot::channel();
         let invocation = Invocation { event: event.to_string(), answer };
         self.invocations.send(invocation).expect("the Runtime API runs");
         let answered = tokio::time::timeout(DEADLINE, answered).await;
-        answered.expect("the function answers in time").expect("the Runtime API keeps what runs")
+        answered.expect("the function answers in time").expect("the Runtime API keeps the invocation until it ends")
     }
 }
 
@@ -114,7 +116,7 @@ async fn serve(routes: Router) -> SocketAddr {
     address
 }
 
-/// Answers a call of the SDK in a function.
+/// Answers a call that the function's SDK makes.
 async fn answer(
     State((aws, function, call_time)): State<(EmbeddedAws, &'static str, Duration)>,
     request: Request<Body>,
@@ -122,14 +124,14 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
     let request = HttpRequest::try_from(Request::from_parts(head, SdkBody::from(body))).expect("a request of the SDK");
-    strict::hold(&request, Some(function));
+    strict::check(&request, Some(function));
     tokio::time::sleep(call_time).await;
     let answer = aws.call(request).await.try_into_http1x().expect("an answer of AWS");
     let (head, body) = answer.into_parts();
     Response::from_parts(head, Body::from(body.bytes().unwrap_or_default().to_vec()))
 }
 
-/// The next event, with the headers that Lambda sends.
+/// Answers with the next event, with the headers that Lambda sends.
 async fn next(State(runtime): State<Arc<Runtime>>) -> Response<Body> {
     let Some(Invocation { event, answer }) = runtime.waiting.lock().await.recv().await else {
         return Response::builder().status(500).body(Body::empty()).expect("a response");
@@ -149,16 +151,17 @@ async fn next(State(runtime): State<Arc<Runtime>>) -> Response<Body> {
 }
 
 async fn respond(State(runtime): State<Arc<Runtime>>, Path(id): Path<String>, body: String) -> Response<Body> {
-    ended(&runtime, &id, Ok(serde_json::from_str(&body).expect("a function answers with JSON")))
+    end(&runtime, &id, Ok(serde_json::from_str(&body).expect("a function answers with JSON")))
 }
 
 async fn fail(State(runtime): State<Arc<Runtime>>, Path(id): Path<String>, body: String) -> Response<Body> {
-    ended(&runtime, &id, Err(serde_json::from_str(&body).expect("an error is JSON")))
+    end(&runtime, &id, Err(serde_json::from_str(&body).expect("an error is JSON")))
 }
 
-fn ended(runtime: &Runtime, id: &str, answer: Result<Value, Value>) -> Response<Body> {
+/// Ends an invocation: gives its answer to the caller.
+fn end(runtime: &Runtime, id: &str, answer: Result<Value, Value>) -> Response<Body> {
     let invocation =
-        runtime.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id).expect("an invocation that runs");
-    invocation.send(answer).expect("the test waits");
+        runtime.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id).expect("the invocation is running");
+    invocation.send(answer).expect("the caller waits for the answer");
     Response::builder().status(202).body(Body::empty()).expect("a response")
 }

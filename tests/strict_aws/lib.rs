@@ -1,17 +1,17 @@
-//! What AWS holds a deployment to and the embedded AWS does not: the grants of `template.yaml`, what each function's
-//! properties there say of it, and the services' limits. Tests ask it about each request.
+//! Checks that AWS makes and the embedded AWS does not: the grants of `template.yaml`, the
+//! functions' properties there, and the services' limits. Tests check every request with it.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `template.rs` | `template.yaml` as JSON |
-//! | `call.rs` | a request of the SDK's, as the services see it |
-//! | `stack.rs` | what the template says of each function |
-//! | `grants.rs` | IAM: what a function's role allows |
-//! | `limits.rs` | sizes and counts that the services refuse |
-//! | `record.rs` | requests written down, for AWS's own models to judge |
-//! | `strict.rs` | all of it between the SDK and an AWS that is kinder |
-//! | `lambda.rs` | a function's real binary on it |
-//! | `local.rs` | the local process, held to it |
+//! | `call.rs` | requests of the SDK, and AWS's error responses |
+//! | `stack.rs` | each function's properties in the template |
+//! | `grants.rs` | IAM: what roles grant and what calls need |
+//! | `limits.rs` | the services' limits on sizes and counts |
+//! | `record.rs` | records requests, to be checked against AWS's own models |
+//! | `strict.rs` | makes all checks between the SDK and an AWS |
+//! | `lambda.rs` | runs a function's real binary on the strict AWS |
+//! | `local.rs` | the local process on the strict AWS |
 
 pub mod call;
 pub mod grants;

@@ -1,4 +1,4 @@
-//! Sizes and counts that the services refuse, as their documentation gives them.
+//! The services' limits on sizes and counts, from their documentation.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,20 +6,21 @@ use serde_json::Value;
 
 use crate::call::{Call, Service};
 
-/// The most that an item of DynamoDB's can weigh, names included.
+/// The largest DynamoDB item in bytes, attribute names included.
 pub const ITEM_BYTES_MAX: usize = 400 * 1024;
-/// Keys that one `BatchGetItem` takes.
+/// The most keys of one `BatchGetItem`.
 pub const BATCH_GET_KEYS_MAX: usize = 100;
-/// The most that a message of SQS's, or a batch of them, can weigh.
+/// The largest SQS message, or batch of messages, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Entries that a batch of messages takes.
+/// The most entries of a batch of messages.
 pub const BATCH_ENTRIES_MAX: usize = 10;
-/// The longest delay of a message.
+/// The longest delay of a message, in seconds.
 pub const DELAY_SECONDS_MAX: i64 = 900;
-/// The most that Lambda hands over, or takes back: 6 MB and what it allows for its own envelope.
+/// The largest event or answer of a function in bytes: 6 MB, and what Lambda allows for its own
+/// envelope.
 pub const PAYLOAD_BYTES_MAX: usize = 6_291_556;
 
-/// What of a call its service refuses, in words; `None` where nothing is wrong.
+/// Returns the limit that a call exceeds, in words, or `None` if its service would accept it.
 pub fn breach(call: &Call) -> Option<String> {
     let wrong = match (call.service, call.operation.as_str()) {
         (Service::DynamoDb, "PutItem") => {
@@ -59,7 +60,7 @@ fn message_bytes(message: &Value) -> usize {
     message["MessageBody"].as_str().map_or(0, str::len)
 }
 
-/// What an item weighs: the names of its attributes and their values.
+/// Returns an item's size in bytes: the names and the values of its attributes.
 pub fn item_bytes(item: &Value) -> usize {
     let attributes = item.as_object().into_iter().flatten();
     attributes.map(|(name, value)| name.len() + value_bytes(value)).sum()
@@ -71,7 +72,7 @@ fn value_bytes(value: &Value) -> usize {
     match kind.as_str() {
         "S" => text().len(),
         "B" => STANDARD.decode(text()).map_or(0, |bytes| bytes.len()),
-        // A byte for two digits, and one for the exponent.
+        // One byte for two digits, and one for the exponent.
         "N" => text().len().div_ceil(2) + 1,
         "M" => 3 + value.as_object().map_or(0, serde_json::Map::len) + item_bytes(value),
         "L" => 3 + value.as_array().into_iter().flatten().map(|value| 1 + value_bytes(value)).sum::<usize>(),
@@ -79,7 +80,7 @@ fn value_bytes(value: &Value) -> usize {
     }
 }
 
-/// What a body weighs as a JSON string, as Lambda's events and answers have it.
+/// Returns a body's size in bytes as a JSON string, as in Lambda's events and answers.
 pub fn bytes_as_json_string(body: &str) -> usize {
     let escaped = |character: char| match character {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_weighs_its_names_and_values() {
+    fn the_size_of_an_item_includes_names_and_values() {
         let item = json!({
             "id": {"S": "four"}, "payload": {"B": "AAECAw=="}, "version": {"N": "12"},
             "list": {"L": [{"BOOL": true}, {"NULL": true}]}, "map": {"M": {"a": {"S": "b"}}},
@@ -105,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_weighed_as_serde_would_write_it() {
+    fn the_size_of_a_json_string_is_what_serde_writes() {
         let body = "{\"a\": \"ä\n\u{1}\"}";
         assert_eq!(bytes_as_json_string(body), serde_json::to_string(body).expect("a string").len());
     }
 
     #[test]
-    fn what_is_too_much_is_told() {
+    fn calls_beyond_a_limit_are_found() {
         let call = |operation: &str, body| Call {
             service: if operation.starts_with("Send") { Service::Sqs } else { Service::DynamoDb },
             operation: operation.to_owned(),

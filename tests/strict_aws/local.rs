@@ -1,5 +1,5 @@
-//! The program `local`, whose every request of the embedded AWS is recorded and held to AWS's limits. The end-to-end tests run
-//! it in place of `local`.
+//! The program `local`, with every request to the embedded AWS recorded and checked against AWS's
+//! limits. The end-to-end tests run it in place of `local`.
 
 use std::process::ExitCode;
 
@@ -13,9 +13,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    hookline::log::init(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "warn".to_owned()));
-    // All functions are one process here, so that no grants are judged.
-    match local::run(Options::parse(), Some(|request| strict::hold(request, None))).await {
+    telemetry::log::init(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "warn".to_owned()));
+    // All functions share this process, so grants cannot be checked.
+    match local::run(Options::parse(), Some(|request| strict::check(request, None))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -1,6 +1,7 @@
-//! What the template says of each function: its timeout, its dead-letter queue, whether it may come back to itself, and the
-//! grants of its role. Names are the logical ids in lowercase words, without the type at their end: `WebhooksTable` is
-//! `webhooks`, `SlowDeliveriesQueue` is `slow-deliveries`.
+//! Each function's properties in the template: its timeout, its dead-letter queue, whether Lambda
+//! lets it invoke itself, and the grants of its role. A resource's name is its logical id in
+//! lowercase words, without the type at its end: `WebhooksTable` is `webhooks`,
+//! `SlowDeliveriesQueue` is `slow-deliveries`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,40 +11,40 @@ use serde_json::Value;
 use crate::grants::{self, Grant};
 use crate::template::{resources, text};
 
-/// What stands at the end of a logical id for its type.
+/// The types at the end of logical ids.
 const TYPES: [&str; 4] = ["Table", "Queue", "Role", "Function"];
 
-/// The functions of a template, by their names: `api`, `deliver`, …
+/// The functions of a template by name: `api`, `deliver`, …
 #[derive(Clone, Debug)]
 pub struct Stack(BTreeMap<String, Function>);
 
-/// A function, as it is deployed.
+/// A function as it is deployed.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// How long an invocation may take.
+    /// The longest time for an invocation.
     pub timeout: Duration,
-    /// The queue that takes events of asynchronous invocations which failed for good.
+    /// The queue for events of asynchronous invocations that Lambda has given up.
     pub dead_letter_queue: Option<String>,
-    /// Whether Lambda lets it invoke itself, through a queue, as often as it likes.
+    /// Whether Lambda lets it invoke itself through a queue without a limit.
     pub allows_recursion: bool,
-    /// What its role allows.
+    /// The grants of its role.
     pub grants: Vec<Grant>,
 }
 
 impl Stack {
-    /// Reads a template, as it is deployed with every parameter at its default.
+    /// Reads a template as it is deployed with every parameter at its default.
     ///
     /// # Panics
-    /// Where the template says something that this model does not know.
+    /// Panics if the template contains something that this model does not know.
     pub fn read(template: &Value) -> Self {
         let globals = &template["Globals"]["Function"];
         let functions = resources(template, "AWS::Serverless::Function").map(|(id, properties)| {
             let property = |name: &str| properties.get(name).or_else(|| globals.get(name)).unwrap_or(&Value::Null);
-            let timeout_s = property("Timeout").as_u64().expect("a function's timeout");
-            // SAM's own property, and CloudFormation's.
+            let timeout_s = property("Timeout").as_u64().expect("a function has a timeout");
+            // The property of SAM, and that of CloudFormation.
             let dead_letters = [&properties["DeadLetterQueue"], &properties["DeadLetterConfig"]];
             let dead_letters = dead_letters.into_iter().find_map(|queue| attribute_of(&queue["TargetArn"]));
-            let role = attribute_of(property("Role")).expect("a role of the template's own");
+            let role = attribute_of(property("Role")).expect("a function's role is in the template");
             let function = Function {
                 timeout: Duration::from_secs(timeout_s),
                 dead_letter_queue: dead_letters.map(name_of),
@@ -55,26 +56,26 @@ impl Stack {
         Self(functions.collect())
     }
 
-    /// A function.
+    /// Returns the function with this name.
     ///
     /// # Panics
-    /// Where there is none of that name.
+    /// Panics if there is none.
     pub fn function(&self, name: &str) -> &Function {
         self.0.get(name).unwrap_or_else(|| panic!("template.yaml has no function {name}"))
     }
 
-    /// All functions and their names.
+    /// Returns all functions with their names.
     pub fn functions(&self) -> impl Iterator<Item = (&str, &Function)> {
         self.0.iter().map(|(name, function)| (name.as_str(), function))
     }
 }
 
-/// The logical id in `{"Fn::GetAtt": "Id.Arn"}`.
+/// Returns the logical id in `{"Fn::GetAtt": "Id.Arn"}`.
 pub(crate) fn attribute_of(value: &Value) -> Option<&str> {
     text(value.get("Fn::GetAtt")?).strip_suffix(".Arn")
 }
 
-/// The name of what has a logical id.
+/// Returns the name of the resource with a logical id.
 pub(crate) fn name_of(id: &str) -> String {
     let id = TYPES.into_iter().find_map(|kind| id.strip_suffix(kind)).unwrap_or(id);
     let mut name = String::new();

@@ -1,5 +1,5 @@
-//! The strict AWS around a real one or an embedded one: each request is recorded and judged, and what AWS would refuse for what
-//! it says ends the whole process, so that no retry and no caught panic can hide it.
+//! Records and checks each request before another AWS answers it. A request that AWS would refuse
+//! ends the process, so that no retry and no caught panic can hide it.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -11,20 +11,22 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-use hookline::app::App;
+use application::App;
+use store::Clients;
 
 use crate::call::Call;
 use crate::stack::Stack;
 use crate::template::template;
 use crate::{grants, limits, record};
 
-/// What `template.yaml` deploys.
+/// The functions that `template.yaml` deploys.
 static STACK: LazyLock<Stack> = LazyLock::new(|| Stack::read(&template()));
 
-/// Records and judges a request that `function` makes, or that some function makes where none is named.
+/// Records a request and checks it against the services' limits, and against the grants of
+/// `function` if one is named.
 ///
-/// Ends the process where AWS would refuse the request.
-pub fn hold(request: &HttpRequest, function: Option<&str>) {
+/// Ends the process if AWS would refuse the request.
+pub fn check(request: &HttpRequest, function: Option<&str>) {
     let call = Call::read(request);
     record::record(&call);
     let denied = function.and_then(|name| {
@@ -33,20 +35,22 @@ pub fn hold(request: &HttpRequest, function: Option<&str>) {
         missing.map(|need| format!("{name} has no grant of {} on {}", need.action, need.resource))
     });
     if let Some(wrong) = denied.or_else(|| limits::breach(&call)) {
-        // Not by a macro: what tests print by those is shown only where the test itself fails.
+        // Not `eprintln!`: the test harness captures its output and shows it only for a failed
+        // test.
         let _ = writeln!(std::io::stderr(), "AWS would refuse {call}: {wrong}");
         std::process::exit(1);
     }
 }
 
-/// `app` as `function` has it: its SDK is `sdk`, each request of which is held to what AWS allows that function.
+/// Returns `app` for `function`: it calls AWS through `sdk`, and each of its requests is checked
+/// with [`check`].
 ///
 /// # Panics
-/// Where `sdk` has no HTTP client.
+/// Panics if `sdk` has no HTTP client.
 pub fn app(app: &App, sdk: &SdkConfig, function: &'static str) -> App {
-    let inner = sdk.http_client().expect("an HTTP client");
+    let inner = sdk.http_client().expect("the SDK's configuration has an HTTP client");
     let sdk = sdk.to_builder().http_client(StrictClient { inner, function }).build();
-    App::new(&sdk, app.config.clone(), app.clock.clone(), app.random.clone())
+    app.with_clients(Clients::new(&sdk))
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +74,7 @@ impl HttpClient for StrictClient {
 
 impl HttpConnector for StrictConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        hold(&request, Some(self.function));
+        check(&request, Some(self.function));
         self.inner.call(request)
     }
 }

@@ -1,27 +1,34 @@
-//! The template as JSON, with CloudFormation's short forms written out: `!Ref X` is `{"Ref": "X"}`.
+//! Reads the template as JSON, with CloudFormation's short forms written in full: `!Ref X` is
+//! `{"Ref": "X"}`.
 
 use serde_json::{Map, Value, json};
 use serde_yaml_ng as yaml;
 
-/// The whole template.
+/// Returns the whole template.
 pub fn template() -> Value {
     let text = include_str!("../../template.yaml");
     plain(yaml::from_str(text).expect("template.yaml is YAML"))
 }
 
-/// The resources of a type, by their logical ids.
+/// Returns the logical id and the properties of each resource of a type.
 pub fn resources<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     let all = template["Resources"].as_object().expect("resources");
     all.iter().filter(move |(_, resource)| resource["Type"] == kind).map(|(id, resource)| (id, &resource["Properties"]))
 }
 
-/// The text in a JSON value.
+/// Returns the text of a JSON string.
+///
+/// # Panics
+/// Panics if `value` is no string.
 #[track_caller]
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} should be a string"))
 }
 
-/// The items of a JSON array.
+/// Returns the items of a JSON array.
+///
+/// # Panics
+/// Panics if `value` is no array.
 #[track_caller]
 pub fn items(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("{value} should be an array"))

@@ -1,11 +1,12 @@
-//! The dashboard, the alarms and the saved queries name what the code tells of.
+//! Checks that the dashboard, the alarms and the saved queries name metrics and fields that the
+//! code emits.
 //!
-//! What the code tells of is not looked up but logged: one line of each kind, in a function's name.
+//! The tests find these by logging one line of each kind, as a function does.
 
-use hookline::{
-    delivery::{Attempt, Delivery, Turn, Wakeup},
+use domain::delivery::AttemptError;
+use domain::{
+    delivery::{Attempt, Delivery, Task, Trigger},
     id::{DeliveryId, EventId, WebhookId},
-    log, metrics,
     time::Timestamp,
     webhook::DisabledReason,
 };
@@ -17,8 +18,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 use strict_aws::template::{items, resources, template, text};
+use telemetry::{log, metrics};
 
-/// What the runtime adds to each line of an invocation, and what Logs Insights itself knows of each.
+/// Fields that Lambda's runtime or CloudWatch Logs adds to each line.
 const NOT_OURS: [&str; 3] = ["requestId", "@timestamp", "@log"];
 
 #[test]
@@ -48,13 +50,13 @@ fn dashboards_and_alarms_name_metrics_that_are_emitted_with_their_dimensions() {
     }
     let unknown: Vec<_> = named.difference(&emitted).collect();
     assert!(unknown.is_empty(), "not emitted: {unknown:?}");
-    // Every metric is shown: what nobody looks at is charged for nothing.
+    // Every metric should be on the dashboard, because AWS charges for each.
     let unseen: Vec<_> = emitted.difference(&named).filter(|(name, _)| name != "attempts").collect();
     assert!(unseen.is_empty(), "not on the dashboard: {unseen:?}");
 }
 
 #[test]
-fn every_alarm_is_on_the_dashboard_and_in_the_runbook() {
+fn every_alarm_is_on_the_dashboard_and_in_the_operating_guide() {
     let template = template();
     let alarms: BTreeSet<_> = resources(&template, "AWS::CloudWatch::Alarm").map(|(id, _)| id.clone()).collect();
     let mut shown = BTreeSet::new();
@@ -66,11 +68,11 @@ fn every_alarm_is_on_the_dashboard_and_in_the_runbook() {
         }
     }
     assert_eq!(shown, alarms);
-    let headings = include_str!("../../infra/runbook.md").lines().filter_map(|line| line.strip_prefix("## "));
-    let told: BTreeSet<_> =
+    let headings = include_str!("../../infra/docs/operating.md").lines().filter_map(|line| line.strip_prefix("## "));
+    let explained: BTreeSet<_> =
         headings.flat_map(|heading| heading.split(", ")).map(|name| format!("{name}Alarm")).collect();
-    let untold: Vec<_> = alarms.difference(&told).collect();
-    assert!(untold.is_empty(), "not in the runbook: {untold:?}");
+    let unexplained: Vec<_> = alarms.difference(&explained).collect();
+    assert!(unexplained.is_empty(), "not in operating.md: {unexplained:?}");
 }
 
 #[test]
@@ -93,21 +95,21 @@ fn queries_name_fields_that_are_logged() {
     }
 }
 
-/// The fields that a query of CloudWatch Logs Insights reads: its words, without literals, commands, functions and the names
-/// that it makes itself.
+/// Returns the fields that a query of CloudWatch Logs Insights reads: its words without literals,
+/// commands, functions and the names that it defines itself.
 fn fields_of(query: &str) -> Vec<String> {
     const COMMANDS: [&str; 9] = ["SOURCE", "fields", "filter", "stats", "sort", "limit", "by", "asc", "desc"];
     let literal = Regex::new(r#"'[^']*'|"[^"]*""#).expect("a pattern");
     let query = literal.replace_all(query, "").into_owned();
-    let made = Regex::new(r"\bas (\w+)").expect("a pattern");
-    let made: BTreeSet<_> = made.captures_iter(&query).map(|name| name[1].to_owned()).collect();
+    let defined = Regex::new(r"\bas (\w+)").expect("a pattern");
+    let defined: BTreeSet<_> = defined.captures_iter(&query).map(|name| name[1].to_owned()).collect();
     let word = Regex::new(r"@?[A-Za-z_]\w*\(?").expect("a pattern");
     let words = word.find_iter(&query).map(|found| found.as_str().to_owned());
-    let fields = words.filter(|word| !word.ends_with('(') && word != "as" && !made.contains(word));
+    let fields = words.filter(|word| !word.ends_with('(') && word != "as" && !defined.contains(word));
     fields.filter(|word| !COMMANDS.contains(&word.as_str()) && !NOT_OURS.contains(&word.as_str())).collect()
 }
 
-/// Every metric that is emitted, with each set of dimensions that it has.
+/// Returns every metric that the code emits, once for each set of its dimensions.
 fn emitted_metrics() -> BTreeSet<(String, Vec<String>)> {
     let mut emitted = BTreeSet::new();
     for line in lines() {
@@ -122,7 +124,7 @@ fn emitted_metrics() -> BTreeSet<(String, Vec<String>)> {
     emitted
 }
 
-/// One line of each kind that there are metrics or ids in.
+/// Returns one log line of each kind that has metrics or ids.
 fn lines() -> Vec<Value> {
     let written = Written::default();
     let writer = written.clone();
@@ -132,29 +134,30 @@ fn lines() -> Vec<Value> {
         let now = Timestamp::EPOCH;
         let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
         let account = "acme".parse().expect("valid");
-        let wakeup = Wakeup { account, delivery, generation: 0, turn: Turn::FIRST, slot: None, slow: false };
-        let _entered = log::delivery(&wakeup).entered();
+        let task = Task { account, delivery, epoch: 0, trigger: Trigger::FIRST, slot: None, slow: false };
+        let _entered = log::delivery(&task).entered();
         log::attempt(1);
-        let delivery = Delivery::untouched(&wakeup, "user.created".parse().expect("valid"));
-        let answered = |status_code, error: Option<&str>| Attempt {
+        let delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
+        let attempt = |status_code, error: Option<AttemptError>| Attempt {
             number: 1,
             started_at: now,
             duration_ms: 7,
             status_code,
-            error: error.map(str::to_owned),
+            error,
             response_body: None,
         };
-        metrics::attempt(&answered(Some(200), None), &delivery, None);
-        metrics::attempt(&answered(None, Some("timeout")), &delivery, Some(now));
-        metrics::attempt(&answered(Some(500), None), &delivery, Some(now));
+        metrics::attempt(&attempt(Some(200), None), &delivery, None);
+        metrics::attempt(&attempt(None, Some(AttemptError::Timeout)), &delivery, Some(now));
+        metrics::attempt(&attempt(Some(500), None), &delivery, Some(now));
         metrics::webhook_disabled(DisabledReason::Failures);
         metrics::throttled("delivery", 1);
-        tracing::error!(error = "it failed", "a wake-up could not be dealt with");
+        tracing::error!(error = "it failed", "a task could not be handled");
     });
     let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
+/// Collects what is logged.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 

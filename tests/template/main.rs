@@ -1,8 +1,9 @@
-//! `template.yaml` held to the code that it deploys. What CloudFormation itself would say of it is asked by
-//! `infra/checks/template`.
+//! Checks `template.yaml`, and the promises to users, against the code. `tests/checks/template`
+//! checks the template as CloudFormation would.
 
 mod limits;
 mod looking_inside;
 mod permissions;
+mod promises;
 mod routes;
 mod settings;

@@ -1,9 +1,10 @@
-//! Each function's role grants the actions that the function's code calls, on the tables and queues that it calls them on, and
-//! nothing else.
+//! Checks that each function's role grants exactly the AWS calls that the function's code makes, on
+//! the tables and queues that it uses.
 //!
-//! What the code calls is read off its source: from every function of a crate below `functions/`, along the calls into
-//! `shared/`, to the calls of the SDK's clients. A call names its table or queue by a setting (`config.deliveries_table`), in
-//! place or in a caller, and the template says what that setting holds.
+//! The test finds the calls by reading the source: it starts at every function of a crate below
+//! `functions/`, follows the calls into `shared/`, and ends at the calls of the SDK's clients. A
+//! setting (`settings.deliveries`), in the call itself or in a caller, names the table or queue.
+//! The template says which resource a setting holds.
 
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -15,30 +16,32 @@ use std::{
 };
 use strict_aws::template::{items, resources, template, text};
 
-/// An IAM action, and what it is done to: a resource's name in the template, or the setting that holds it.
+/// An IAM action and its resource: the resource's logical id in the template, or the setting that
+/// holds its name.
 type Grant = (String, String);
 
-/// A crate below `functions/`, its function and its role in the template.
+/// The crates below `functions/`, each with its function and its role in the template.
 const FUNCTIONS: [(&str, &str, &str); 4] = [
     ("api", "ApiFunction", "ApiRole"),
     ("publish", "PublishFunction", "PublishRole"),
     ("deliver", "DeliverFunction", "DeliverRole"),
     ("retry", "RetryFunction", "RetryRole"),
 ];
-/// What Lambda does in the role of a function that a queue feeds.
-const FED_BY_A_QUEUE: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
-/// What Lambda does in any function's role.
-const LOGGED: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
+/// The actions of Lambda in the role of a function with a queue.
+const QUEUE_ACTIONS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+/// The actions of Lambda in the role of every function.
+const LOG_ACTIONS: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
 #[test]
-fn a_role_grants_what_its_function_calls_where_it_calls_it_and_nothing_else() {
+fn each_role_grants_exactly_the_calls_of_its_function() {
     let faults = faults(&template());
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// A grant that is taken away, or that is on another table or queue, is seen: for each grant of each role.
+/// For each grant of each role: the check fails if the grant is removed or is for another table or
+/// queue.
 #[test]
-fn a_wrong_grant_is_seen() {
+fn every_wrong_grant_is_found() {
     let template = template();
     let known = faults(&template);
     let mut mutants = 0;
@@ -48,7 +51,7 @@ fn a_wrong_grant_is_seen() {
             for mutated in mutations(&template, statement) {
                 let mut mutant = template.clone();
                 *mutant.pointer_mut(&path).expect("a statement") = mutated.clone();
-                assert_ne!(faults(&mutant), known, "{role}: not seen: {mutated}");
+                assert_ne!(faults(&mutant), known, "{role}: not found: {mutated}");
                 mutants += 1;
             }
         }
@@ -56,7 +59,8 @@ fn a_wrong_grant_is_seen() {
     assert!(mutants > 100, "only {mutants} mutants");
 }
 
-/// Without this grant, rate-limited webhooks received nothing: their deliveries are read before a slot is reserved.
+/// Without this grant, rate-limited webhooks received nothing: a delivery is read before its rate
+/// slot is reserved.
 #[test]
 fn deliver_may_read_one_delivery() {
     let mut template = template();
@@ -72,7 +76,7 @@ fn deliver_may_read_one_delivery() {
 }
 
 #[test]
-fn no_role_is_granted_any_resource_where_aws_allows_a_name() {
+fn no_role_has_a_wildcard_resource_except_for_traces() {
     let template = template();
     for (role, properties) in resources(&template, "AWS::IAM::Role") {
         for statement in statements(properties) {
@@ -82,61 +86,64 @@ fn no_role_is_granted_any_resource_where_aws_allows_a_name() {
     }
 }
 
-/// What each function's code calls, and the settings that it calls it on.
+/// The actions that each function's code calls, with the settings that name their resources.
 static CALLED: LazyLock<BTreeMap<&'static str, BTreeSet<Grant>>> = LazyLock::new(|| {
     let all: BTreeMap<_, _> = FUNCTIONS.map(|(function, ..)| (function, called(function))).into();
     for (function, called) in &all {
-        assert!(called.len() > 1, "{function} seems to call nothing: {called:?}");
+        assert!(called.len() > 1, "{function} seems to make no calls: {called:?}");
     }
     all
 });
 
-/// What roles lack, and what they grant for nothing.
+/// Returns what the roles lack and what they grant without need.
 fn faults(template: &Value) -> BTreeSet<(&'static str, String, String)> {
     let mut faults = BTreeSet::new();
     for (name, function, role) in FUNCTIONS {
-        let (lacks, for_nothing) = match name {
-            "api" => ("api lacks", "api has for nothing"),
-            "publish" => ("publish lacks", "publish has for nothing"),
-            "deliver" => ("deliver lacks", "deliver has for nothing"),
-            _ => ("retry lacks", "retry has for nothing"),
+        let (lacks, unneeded) = match name {
+            "api" => ("api lacks", "api does not need"),
+            "publish" => ("publish lacks", "publish does not need"),
+            "deliver" => ("deliver lacks", "deliver does not need"),
+            _ => ("retry lacks", "retry does not need"),
         };
-        let calls = CALLED[name].iter().map(|(action, setting)| (action.clone(), held_by(template, setting)));
-        let needed: BTreeSet<Grant> = calls.chain(done_by_lambda(template, function)).collect();
+        let calls = CALLED[name].iter().map(|(action, setting)| (action.clone(), resource_of(template, setting)));
+        let needed: BTreeSet<Grant> = calls.chain(lambdas_own(template, function)).collect();
         let granted: Vec<Grant> = always_granted(template, role).collect();
         let fault = |what, grant: &Grant| (what, grant.0.clone(), grant.1.clone());
         let missing = needed.iter().filter(|grant| !granted.contains(grant));
         faults.extend(missing.map(|grant| fault(lacks, grant)));
-        // A grant that is there twice is there for nothing once.
+        // The second of two equal grants is not needed.
         let times = |grant: &Grant| granted.iter().filter(|other| *other == grant).count();
         let unused = granted.iter().filter(|grant| !needed.contains(*grant) || times(grant) > 1);
-        faults.extend(unused.map(|grant| fault(for_nothing, grant)));
+        faults.extend(unused.map(|grant| fault(unneeded, grant)));
     }
     faults
 }
 
-/// What Lambda does in a function's role: take from the queues that feed it, write its log, and give up what it was invoked with.
-fn done_by_lambda<'a>(template: &'a Value, function: &'a str) -> impl Iterator<Item = Grant> + 'a {
+/// Returns what Lambda itself does in a function's role: it receives from the function's queues,
+/// writes its log, and sends failed events to its dead-letter queue.
+fn lambdas_own<'a>(template: &'a Value, function: &'a str) -> impl Iterator<Item = Grant> + 'a {
     let mappings = resources(template, "AWS::Lambda::EventSourceMapping")
         .filter(move |(_, mapping)| mapping["FunctionName"]["Ref"] == function);
-    let taken = mappings.flat_map(|(_, mapping)| on(&FED_BY_A_QUEUE, &mapping["EventSourceArn"]));
+    let received = mappings.flat_map(|(_, mapping)| on(&QUEUE_ACTIONS, &mapping["EventSourceArn"]));
     let properties = &template["Resources"][function]["Properties"];
-    let logged = on(&LOGGED, &properties["LoggingConfig"]["LogGroup"]);
+    let logged = on(&LOG_ACTIONS, &properties["LoggingConfig"]["LogGroup"]);
     let given_up = properties.get("DeadLetterQueue").map(|queue| on(&["sqs:SendMessage"], &queue["TargetArn"]));
-    taken.chain(logged).chain(given_up.into_iter().flatten())
+    received.chain(logged).chain(given_up.into_iter().flatten())
 }
 
+/// Returns a grant of each action on the resource that a value names.
 fn on(actions: &[&str], resource: &Value) -> Vec<Grant> {
     actions.iter().map(|action| ((*action).to_owned(), named(resource))).collect()
 }
 
-/// The resource whose name or ARN a setting holds.
-fn held_by(template: &Value, setting: &str) -> String {
+/// Returns the logical id of the resource whose name or ARN a setting holds.
+fn resource_of(template: &Value, setting: &str) -> String {
     let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
     named(&variables[setting.to_uppercase()])
 }
 
-/// The resource of the template that a value names: by `Ref`, by `GetAtt`, or within a text.
+/// Returns the logical id of the resource that a value names: by `Ref`, by `GetAtt`, or within a
+/// text.
 fn named(value: &Value) -> String {
     if let Some(name) = value["Ref"].as_str() {
         return name.to_owned();
@@ -149,8 +156,8 @@ fn named(value: &Value) -> String {
     within.captures(text).unwrap_or_else(|| panic!("{text} names no resource"))[1].to_owned()
 }
 
-/// What a role grants without a condition on the stack's parameters: the actions for X-Ray and for a key of the operator's own
-/// are no calls of the code.
+/// Returns what a role grants whatever the stack's parameters are. The other grants, for X-Ray and
+/// for the operator's own key, are not for calls of the code.
 fn always_granted<'a>(template: &'a Value, role: &str) -> impl Iterator<Item = Grant> + 'a {
     let statements = statements(&template["Resources"][role]["Properties"]).into_iter();
     let always = statements.filter(|statement| !is_conditional(statement));
@@ -164,14 +171,14 @@ fn is_conditional(statement: &Value) -> bool {
     matches!(text(&statement["Sid"]), "Key" | "Traces")
 }
 
-/// A role's statements, those under a condition included.
+/// Returns a role's statements, conditional ones included.
 fn statements(role: &Value) -> Vec<&Value> {
     let policies = items(&role["Policies"]).iter();
     let statements = policies.flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]));
     statements.map(|statement| statement.get("Fn::If").map_or(statement, |choice| &choice[1])).collect()
 }
 
-/// Where in the template the statements of a role are that no parameter is a condition of.
+/// Returns the JSON pointers of a role's unconditional statements.
 fn statement_paths(template: &Value, role: &str) -> Vec<String> {
     let role_path = format!("/Resources/{role}/Properties/Policies");
     let policies = items(template.pointer(&role_path).expect("policies")).iter().enumerate();
@@ -184,8 +191,8 @@ fn statement_paths(template: &Value, role: &str) -> Vec<String> {
     paths.collect()
 }
 
-/// A statement with one of its actions taken away, with one of its resources taken away, and with one replaced by another table
-/// or queue.
+/// Returns wrong variants of a statement: each lacks one action or one resource, or has another
+/// table or queue in place of one resource.
 fn mutations(template: &Value, statement: &Value) -> Vec<Value> {
     let mut mutations = Vec::new();
     for list in ["Action", "Resource"] {
@@ -209,18 +216,19 @@ fn mutations(template: &Value, statement: &Value) -> Vec<Value> {
     mutations
 }
 
-/// The IAM actions of the SDK calls that a function's code comes to, each with the setting that it names its resource by.
+/// Returns the IAM actions of all SDK calls that a function's code can reach, each with the setting
+/// that names its resource.
 fn called(function: &str) -> BTreeSet<Grant> {
     let code = Code::read(function);
     let mut reached: BTreeSet<usize> = (0..code.functions.len()).filter(|at| code.functions[*at].is_own).collect();
-    let mut ahead: Vec<_> = reached.iter().copied().collect();
-    // Who calls a function, and the arguments of each call.
+    let mut unread: Vec<_> = reached.iter().copied().collect();
+    // The callers of each function, with the arguments of each call.
     let mut callers: BTreeMap<usize, Vec<(usize, String)>> = BTreeMap::new();
-    while let Some(at) = ahead.pop() {
+    while let Some(at) = unread.pop() {
         for (callee, arguments) in code.callees(at) {
             callers.entry(callee).or_default().push((at, arguments));
             if reached.insert(callee) {
-                ahead.push(callee);
+                unread.push(callee);
             }
         }
     }
@@ -230,13 +238,16 @@ fn called(function: &str) -> BTreeSet<Grant> {
         let body = &code.functions[at].body;
         for call in client_call.captures_iter(body) {
             let (service, operation) = (&call[1], &call[2]);
+            if operation == "clone" {
+                continue; // clones the client
+            }
             let rest = &body[call.get(0).expect("the whole").start()..];
             let settings = code.settings_of(service, rest, at, &callers);
             let name = &code.functions[at].name;
-            assert!(!settings.is_empty(), "{function}: what does {operation} in {name} call?");
+            assert!(!settings.is_empty(), "{function}: no setting names the resource of {operation} in {name}");
             called.extend(settings.into_iter().map(|setting| (action(service, operation), setting)));
             if operation == "create_schedule" {
-                // The schedule is handed the role that it invokes in.
+                // The call passes the role in which the schedule invokes its target.
                 called.insert(("iam:PassRole".to_owned(), "scheduler_role_arn".to_owned()));
             }
         }
@@ -244,40 +255,41 @@ fn called(function: &str) -> BTreeSet<Grant> {
     called
 }
 
-/// `dynamodb:GetItem` of `get_item`.
+/// Returns the IAM action of an SDK operation: `dynamodb:GetItem` for `get_item`.
 fn action(service: &str, operation: &str) -> String {
     let words = operation.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
     let operation: String = words.collect();
-    // IAM knows a batch of messages by what is done to each.
+    // IAM has no actions for batches: `sqs:SendMessage` covers `SendMessageBatch`.
     let operation = if service == "sqs" { operation.trim_end_matches("Batch") } else { &operation };
     format!("{service}:{operation}")
 }
 
-/// The settings in some code that name a resource of a service.
+/// Returns the settings in a piece of code that name resources of a service.
 fn settings_in(service: &str, code: &str) -> BTreeSet<String> {
-    let setting = match service {
-        "dynamodb" => r"\bconfig\s*\.\s*(\w+_table)\b",
-        "sqs" => r"\bconfig\s*\.\s*(\w+_queue_url)\b",
-        _ => r"\bconfig\s*\.\s*(schedule_group)\b",
+    let (setting, rest_of_name) = match service {
+        "dynamodb" => (r"\bsettings\s*\.\s*(webhooks|events|deliveries)\b", "_table"),
+        "sqs" => (r"\bsettings\s*\.\s*(\w+)_url\b", "_queue_url"),
+        _ => (r"\bsettings\s*\.\s*(schedule_group)\b", ""),
     };
     let setting = Regex::new(setting).expect("a pattern");
-    setting.captures_iter(code).map(|found| found[1].to_owned()).collect()
+    setting.captures_iter(code).map(|found| format!("{}{rest_of_name}", &found[1])).collect()
 }
 
+/// A function in the source.
 struct Function {
     module: String,
     name: String,
     is_method: bool,
-    /// Whether it is the function's crate's, not the library's.
+    /// Whether it belongs to the crate below `functions/`, not to `shared/`.
     is_own: bool,
     body: String,
     file: PathBuf,
 }
 
-/// The source of one crate below `functions/` and of the library.
+/// The source of one crate below `functions/` and of `shared/`.
 struct Code {
     functions: Vec<Function>,
-    /// What each file imports, and under which other names.
+    /// The `use` declarations of each file, and the original of each name that they rename.
     imports: BTreeMap<PathBuf, (String, BTreeMap<String, String>)>,
 }
 
@@ -285,9 +297,8 @@ impl Code {
     fn read(function: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut code = Self { functions: Vec::new(), imports: BTreeMap::new() };
-        for (folder, is_own) in [(format!("functions/{function}/src"), true), ("shared/src".to_owned(), false)] {
-            code.read_folder(&root.join(folder), is_own);
-        }
+        code.read_folder(&root.join(format!("functions/{function}/src")), true);
+        code.read_folder(&root.join("shared"), false);
         code
     }
 
@@ -308,8 +319,14 @@ impl Code {
         let comment = Regex::new(r"(?m)//.*$").expect("a pattern");
         let source = comment.replace_all(source, "").into_owned();
         let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let folder = path.parent().and_then(Path::file_name).expect("a folder").to_string_lossy().into_owned();
-        let module = if stem == "mod" { folder } else { stem };
+        let folder =
+            |up: usize| path.ancestors().nth(up).and_then(Path::file_name).expect("a folder").to_string_lossy();
+        let module = match stem.as_str() {
+            "mod" => folder(1).into_owned(),
+            // In src/, in the crate's folder.
+            "lib" => folder(2).into_owned(),
+            _ => stem,
+        };
         let used = Regex::new(r"(?s)\buse [^;]+;").expect("a pattern");
         let used: String = used.find_iter(&source).map(|found| found.as_str()).collect();
         let renamed = Regex::new(r"(\w+)(?:::\{?\s*self)? as (\w+)").expect("a pattern");
@@ -327,10 +344,12 @@ impl Code {
         }
     }
 
-    /// The settings that name what a call of an SDK's client is for. `rest` is the code from the call on, in the function `at`.
+    /// Returns the settings that name the resource of an SDK call. `rest` is the code from the call
+    /// on, in the function `at`.
     ///
-    /// In order: what stands in the call itself, and in the functions that it calls there; the value of the variable that stands
-    /// there; what its callers hand over, or else name in their own bodies, and so on to theirs.
+    /// Looks first at the call's argument and at the functions that are called there, then at the
+    /// value of the variable that is the argument. Last come the callers: the arguments that they
+    /// pass, or else their bodies, or else their own callers.
     fn settings_of(
         &self,
         service: &str,
@@ -351,24 +370,25 @@ impl Code {
         if argument.is_empty() || !found.is_empty() {
             return found;
         }
-        let (mut seen, mut ahead) = (BTreeSet::from([at]), vec![at]);
-        while let Some(callee) = ahead.pop() {
+        let (mut seen, mut unread) = (BTreeSet::from([at]), vec![at]);
+        while let Some(callee) = unread.pop() {
             for (caller, arguments) in callers.get(&callee).into_iter().flatten() {
-                let handed_over = settings_in(service, arguments);
+                let passed = settings_in(service, arguments);
                 let in_body = settings_in(service, &self.functions[*caller].body);
-                if !handed_over.is_empty() {
-                    found.extend(handed_over);
+                if !passed.is_empty() {
+                    found.extend(passed);
                 } else if !in_body.is_empty() {
                     found.extend(in_body);
                 } else if seen.insert(*caller) {
-                    ahead.push(*caller);
+                    unread.push(*caller);
                 }
             }
         }
         found
     }
 
-    /// The settings in a piece of the function `at`, and in the functions that it calls.
+    /// Returns the settings in a piece of the function `at` and in the functions that the piece
+    /// calls.
     fn settings_behind(&self, service: &str, piece: &str, at: usize) -> BTreeSet<String> {
         let mut found = settings_in(service, piece);
         for (callee, _) in self.callees_of(piece, &self.functions[at].file) {
@@ -377,13 +397,14 @@ impl Code {
         found
     }
 
-    /// The functions that a function's body may call, with the arguments.
+    /// Returns the functions that a function's body may call, with the arguments.
     fn callees(&self, at: usize) -> Vec<(usize, String)> {
         let Function { body, file, .. } = &self.functions[at];
         self.callees_of(body, file)
     }
 
-    /// The functions that a piece of a file may call, with the arguments: rather one too many than one too few.
+    /// Returns the functions that a piece of a file may call, with the arguments. A call that is
+    /// ambiguous counts for every function that it may mean.
     fn callees_of(&self, piece: &str, file: &Path) -> Vec<(usize, String)> {
         static CALL: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"(\.\s*|\w+::)?\b(\w+)(::<[^>]*>)?\(").expect("a pattern"));
@@ -398,7 +419,7 @@ impl Code {
                 let callee = &self.functions[*at];
                 callee.name == name
                     && match module {
-                        // A type's own function, or a module's.
+                        // An associated function of a type, or a function of a module.
                         Some("Self") => callee.file == file,
                         Some(module) if module.starts_with(char::is_uppercase) => true,
                         Some(module) => callee.module == module,
@@ -412,7 +433,8 @@ impl Code {
     }
 }
 
-/// What begins with a brace or a parenthesis, up to the one that closes it.
+/// Returns the start of `text`, which begins with a brace or a parenthesis, up to the one that
+/// closes it.
 fn enclosed(text: &str) -> &str {
     let (open, close) = if text.starts_with('(') { ('(', ')') } else { ('{', '}') };
     let mut depth = 0;

@@ -1,4 +1,4 @@
-//! API Gateway has the routes that the API describes, and no other.
+//! Checks that API Gateway has exactly the routes that the OpenAPI document describes.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -18,6 +18,6 @@ fn the_routes_are_those_of_the_openapi_document() {
     let keys = resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| text(&route["RouteKey"]).to_owned());
     let (others, routed): (BTreeSet<_>, BTreeSet<_>) = keys.partition(|key| key == "$default");
     assert_eq!(routed, described);
-    // What is no route is the router's to answer, with a problem document.
+    // The router answers every other path with a problem document.
     assert_eq!(others.len(), 1);
 }

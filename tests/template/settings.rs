@@ -1,14 +1,16 @@
-//! The functions get every setting that they read, and the tables are what the code takes them for.
+//! Checks that the functions get every setting that they read, and that the tables have the keys
+//! that the code uses.
 
-use hookline::{config::Config, store::keys};
+use application::config::Config;
 use std::{cell::RefCell, collections::BTreeSet};
+use store::keys;
 use strict_aws::template::{items, resources, template, text};
 
-/// What is read elsewhere than in the settings: by the logs, and where connections are made.
+/// Variables that `Config` does not read: logging and the clients read them.
 const READ_ELSEWHERE: [&str; 3] = ["LOG_LEVEL", "SSL_CERT_FILE", "AWS_CA_BUNDLE"];
 
 #[test]
-fn every_setting_is_given_and_every_one_given_is_read() {
+fn the_functions_get_the_settings_that_they_read_and_no_others() {
     let template = template();
     let given = template["Globals"]["Function"]["Environment"]["Variables"].as_object().expect("variables");
     let given: BTreeSet<_> = given.keys().map(String::as_str).collect();
@@ -19,7 +21,7 @@ fn every_setting_is_given_and_every_one_given_is_read() {
         let defaulted = numbers.contains(&name) || ["RETRY_SCHEDULE", "STRICT_ENDPOINTS"].contains(&name);
         (given.contains(name) && !defaulted).then(|| "x".to_owned())
     });
-    config.expect("what is required is given");
+    config.expect("every required setting is given");
     let asked = asked.into_inner();
     let read: BTreeSet<_> = asked.iter().map(String::as_str).chain(READ_ELSEWHERE).collect();
     assert_eq!(given, read);
@@ -42,7 +44,7 @@ fn the_tables_have_the_keys_and_the_expiry_that_the_code_uses() {
 }
 
 #[test]
-fn what_the_scheduler_is_handed_is_what_it_may_use() {
+fn the_scheduler_role_allows_what_a_schedule_names() {
     let template = template();
     let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
     let role = &template["Resources"]["SchedulerRole"]["Properties"];

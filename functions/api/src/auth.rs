@@ -1,6 +1,8 @@
-//! Who calls: bearer tokens, their scopes, and the account that a request is about.
+//! Authentication: the bearer token of a request, its scopes, and the account that the request is about.
+//!
+//! A handler takes the extractor that it needs: [`Manager`], [`Publisher`], [`Reader`] or [`Platform`].
 
-use crate::{ApiState, problem::Problem};
+use crate::{problem::Problem, state::ApiState};
 use axum::{
     extract::FromRequestParts,
     http::{
@@ -9,97 +11,65 @@ use axum::{
         request::Parts,
     },
 };
-use hookline::{
-    app::App,
-    id::AccountId,
-    store::{
-        StoreError,
-        tokens::{self, Scope, Token},
-    },
-    time::Timestamp,
+use domain::{
+    account::AccountId,
+    token::{Scope, Token},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
-/// How long a token that was found is believed without asking again: a revocation is honoured within it.
-const CACHED: Duration = Duration::from_secs(30);
-/// Tokens kept at once.
-const CACHE_MAX: usize = 10_000;
-/// The header in which a platform token names the account.
+/// The header that names the account. A platform token needs it.
 const ACCOUNT_HEADER: &str = "hookline-account";
 
-/// Tokens found lately, by hash. A token that was not found is asked for every time, so a new one works at once.
-#[derive(Debug, Default)]
-pub(crate) struct TokenCache(Mutex<HashMap<String, (Arc<Token>, Timestamp)>>);
-
-impl TokenCache {
-    async fn find(&self, app: &App, token: &str) -> Result<Option<Arc<Token>>, StoreError> {
-        let (hash, now) = (tokens::hash(token), app.clock.now());
-        if let Some((token, until)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&hash)
-            && now < *until
-        {
-            return Ok(Some(token.clone()));
-        }
-        let found = tokens::find(app, &hash).await?.map(Arc::new);
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &found {
-            Some(token) => {
-                if cache.len() >= CACHE_MAX {
-                    cache.clear();
-                }
-                cache.insert(hash, (token.clone(), now.plus(CACHED)));
-            }
-            None => {
-                cache.remove(&hash);
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Somebody with a valid token.
+/// The sender of a request with a valid token.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     token: Arc<Token>,
+    /// The account in `Hookline-Account`.
     named_account: Option<AccountId>,
 }
 
 impl Caller {
+    /// Whether the token allows `scope`. The scope `platform` allows everything.
     fn has(&self, scope: Scope) -> bool {
         self.token.scopes.contains(&scope) || self.token.scopes.contains(&Scope::Platform)
     }
 
-    /// The account that the request is about.
+    /// Returns the account that the request is about.
+    ///
+    /// # Errors
+    /// 403 if an account token names another account. 400 if a platform token names none.
     pub(crate) fn account(&self) -> Result<AccountId, Problem> {
         match (&self.token.bound_to, &self.named_account) {
             (Some(bound), Some(named)) if bound != named && !self.has(Scope::Platform) => {
-                Err(Problem::forbidden("The token is bound to another account than Hookline-Account names."))
+                Err(Problem::forbidden("The token is bound to a different account than the one in Hookline-Account."))
             }
             (_, Some(named)) => Ok(named.clone()),
             (Some(bound), None) => Ok(bound.clone()),
             (None, None) => {
-                Err(Problem::malformed("A platform token names the account in the header Hookline-Account."))
+                Err(Problem::malformed("A platform token must name the account in the header Hookline-Account."))
             }
         }
     }
 
+    /// Returns a 403 that shows `name` if the token lacks `scope`.
     fn require(&self, scope: Scope, name: &str) -> Result<(), Problem> {
         if self.has(scope) { Ok(()) } else { Err(Problem::forbidden(format!("The token lacks the scope '{name}'."))) }
     }
 }
 
-/// A caller who may manage an account's webhooks and deliveries.
+/// The account of a caller with the scope `manage`, who may manage its webhooks and deliveries.
 pub(crate) struct Manager(pub(crate) AccountId);
-/// A caller who may publish an account's events.
+/// The account of a caller with the scope `publish`, who may publish its events.
 pub(crate) struct Publisher(pub(crate) AccountId);
-/// A caller who may read an account's events: either scope will do.
+/// The account of a caller with the scope `manage` or `publish`, who may read its events.
 pub(crate) struct Reader(pub(crate) AccountId);
-/// The platform.
+/// A caller with the scope `platform`.
 pub(crate) struct Platform(pub(crate) Caller);
 
+/// Authenticates a request.
+///
+/// # Errors
+/// 401 without a known bearer token. 400 if `Hookline-Account` is malformed or sent twice.
 async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
     let authorization = single(&parts.headers, header::AUTHORIZATION).map_err(|()| Problem::unauthorized())?;
     let authorization = authorization.and_then(|value| value.to_str().ok());
@@ -108,7 +78,8 @@ async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
         return Err(Problem::unauthorized());
     }
     let token = state.tokens.find(&state.app, token.trim()).await?.ok_or_else(Problem::unauthorized)?;
-    let no_account = || Problem::malformed("Hookline-Account must have 1 to 64 letters, digits, '-' and '_', once.");
+    let no_account =
+        || Problem::malformed("Hookline-Account must be sent once, with 1 to 64 letters, digits, '-' and '_'.");
     let named_account = match single(&parts.headers, ACCOUNT_HEADER).map_err(|()| no_account())? {
         None => None,
         Some(name) => Some(name.to_str().ok().and_then(|name| name.parse().ok()).ok_or_else(no_account)?),
@@ -116,13 +87,15 @@ async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
     Ok(Caller { token, named_account })
 }
 
-/// The value of a header that may come once. Where it comes twice, whoever stands before us may have believed the other one.
+/// Returns the value of a header, or `None` if the request does not have it. A header that comes twice is an error: a proxy in
+/// front of the API may have used the other value.
 pub(crate) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_none() { Ok(first) } else { Err(()) }
 }
 
+/// Implements the extractor `$name`: authenticates the request, then makes the extractor of the caller.
 macro_rules! from_request {
     ($name:ident, |$caller:ident| $take:expr) => {
         impl FromRequestParts<Arc<ApiState>> for $name {

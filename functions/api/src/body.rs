@@ -1,47 +1,48 @@
-//! Request bodies and queries, read within their limits.
+//! Extractors of request bodies and queries, with limits on size and time.
 
-use crate::{ApiState, problem::Problem};
+use crate::{problem::Problem, state::ApiState};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
     http::{header, request::Parts},
 };
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use hookline::{
+use domain::{
     event,
     input::{self, Fault, Fields},
 };
+use futures::StreamExt;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-/// Limit of most bodies.
+/// The most bytes of most bodies.
 const SMALL_MAX: usize = 64 * 1024;
-/// Limit of a batch of events. API Gateway and Lambda carry the body, and the answer with the same events, as strings in JSON,
-/// where each may be twice as long: both stay within Lambda's 6 MB.
+/// The most bytes of a batch of events. Lambda carries the body, and the answer with the same events, as a JSON string, which
+/// can be twice as long. Both stay within Lambda's limit of 6 MB.
 pub(crate) const BATCH_MAX: usize = 5 * 1024 * 1024 / 2;
 
-/// How much of a body over its limit is read before the answer.
+/// How many bytes past the limit of a body are read before the answer.
 const DRAINED_MAX: usize = 8 * 1024 * 1024;
-/// How long a body may take to come. API Gateway has it whole before it asks us; a client of the local runner may dawdle.
+/// How long reading a body may take. API Gateway has the whole body before it invokes the function, but a client of the local
+/// runner may be slow.
 const READ_MAX: Duration = Duration::from_secs(30);
 
-/// A JSON body of at most `MAX` bytes, as it came.
+/// The bytes of a JSON body, at most `MAX`. They are not parsed yet.
 pub(crate) struct Json<const MAX: usize>(pub(crate) Bytes);
 
-/// A body of most routes.
+/// The body of most routes.
 pub(crate) type SmallBody = Json<SMALL_MAX>;
-/// An event.
+/// The body with one event.
 pub(crate) type EventBody = Json<{ event::REQUEST_BYTES_MAX }>;
-/// A batch of events.
+/// The body with a batch of events.
 pub(crate) type BatchBody = Json<BATCH_MAX>;
 
 impl<const MAX: usize> Json<MAX> {
-    /// Its fields.
+    /// Parses the body and returns its fields.
     pub(crate) fn fields(&self) -> Result<Fields, Problem> {
         Ok(Fields::parse(&self.0)?)
     }
 
-    /// Its fields; none where there is no body at all.
+    /// Parses the body and returns its fields. An empty body has none.
     pub(crate) fn fields_if_any(&self) -> Result<Fields, Problem> {
         Ok(Fields::parse(if self.0.is_empty() { b"{}" } else { &self.0 })?)
     }
@@ -53,19 +54,19 @@ impl<const MAX: usize> FromRequest<Arc<ApiState>> for Json<MAX> {
     async fn from_request(request: Request, _: &Arc<ApiState>) -> Result<Self, Problem> {
         let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
         let body = tokio::time::timeout(READ_MAX, read_body(request.into_body(), MAX)).await;
-        let body = body.unwrap_or_else(|_| Err(Problem::malformed("The body came too slowly.")))?;
+        let body = body.unwrap_or_else(|_| Err(Problem::malformed("The body took too long to arrive.")))?;
         let is_json = content_type.is_some_and(|value| value.to_str().is_ok_and(is_json));
         if is_json || body.is_empty() { Ok(Self(body)) } else { Err(Problem::unsupported_media_type()) }
     }
 }
 
-/// Reads a body of at most `max` bytes. A larger one is read on for a while and thrown away, since a client that is still
-/// sending would not see the answer.
+/// Reads a body of at most `max` bytes. Of a larger body, up to [`DRAINED_MAX`] bytes more are read and discarded, because a
+/// client that is still sending would not see the answer.
 async fn read_body(body: Body, max: usize) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let (mut taken, mut seen) = (BytesMut::new(), 0);
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::malformed("The body broke off."))?;
+        let chunk = chunk.map_err(|_| Problem::malformed("The body is incomplete."))?;
         seen += chunk.len();
         if seen <= max {
             taken.extend_from_slice(&chunk);
@@ -85,7 +86,7 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// The parameters of a request's query, each to be asked for once.
+/// The query parameters that were not read yet, and the faults found so far.
 pub(crate) struct Query {
     parameters: Vec<(String, String)>,
     faults: Vec<Fault>,
@@ -102,7 +103,7 @@ impl FromRequestParts<Arc<ApiState>> for Query {
 }
 
 impl Query {
-    /// A parameter that may be missing.
+    /// Reads and removes an optional parameter. One that does not parse gets the fault `fault`.
     pub(crate) fn optional<T: FromStr>(&mut self, name: &str, fault: &str) -> Option<T> {
         let index = self.parameters.iter().position(|(parameter, _)| parameter == name)?;
         let (_, value) = self.parameters.remove(index);
@@ -113,7 +114,7 @@ impl Query {
         parsed
     }
 
-    /// How many entries a page has: 1 to 100, 20 unless said otherwise.
+    /// Reads `limit`, the most entries of a page: 1 to 100, 20 by default.
     pub(crate) fn limit(&mut self) -> usize {
         let fault = "must be a whole number from 1 to 100";
         match self.optional("limit", fault) {
@@ -126,7 +127,7 @@ impl Query {
         }
     }
 
-    /// Where a page goes on: the `next_cursor` of the page before.
+    /// Reads `cursor`, the `next_cursor` of the page before.
     pub(crate) fn cursor<T: FromStr>(&mut self) -> Option<T> {
         self.optional("cursor", "must be the next_cursor of an earlier page")
     }
@@ -135,7 +136,10 @@ impl Query {
         self.faults.push(Fault { pointer: format!("/{name}"), detail: detail.to_owned() });
     }
 
-    /// Ends the reading: whatever was not asked for is unknown.
+    /// Ends the reading. Each parameter that was not read is an unknown one, which is a fault.
+    ///
+    /// # Errors
+    /// 422 with every fault.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.parameters) {
             self.fault(&input::shown(&name), "is not a known parameter");

@@ -1,183 +1,115 @@
-//! `/v1/deliveries` and a webhook's deliveries: how each stands, with its attempts; one more attempt by hand.
+//! `/v1/deliveries/{id}` and `/v1/webhooks/{id}/deliveries`: read, list and retry deliveries.
 
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{
-    ApiState,
     auth::Manager,
     body::Query,
-    page::Page,
-    path::Path,
+    delivery_view::DeliveryView,
+    path::{Named, Path},
     problem::Problem,
-    webhooks::{find, parse_id},
+    state::ApiState,
+    webhooks::find,
 };
+use application::{App, manual_retry};
 use axum::{Json, extract::State, http::StatusCode};
-use hookline::{
-    answer,
-    app::App,
-    delivery::{Attempt, Delivery, DeliveryStatus, Turn, Wakeup},
-    event::EventSummary,
-    event_type::EventType,
-    id::{AccountId, DeliveryId, EventId, WebhookId},
-    publishing, queue,
-    store::{
-        deliveries::{self as store, Listed, Wanted},
-        events, webhooks,
-    },
+use domain::{
+    account::AccountId,
+    delivery::DeliveryStatus,
+    id::{DeliveryId, EventId, WebhookId},
+    page::Page,
     webhook::Webhook,
 };
-use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use store::{
+    deliveries::{self, Listed, Wanted},
+    events, webhooks,
+};
 
-/// A delivery as users see it.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Delivery))]
-pub(crate) struct DeliveryView {
-    pub(crate) id: DeliveryId,
-    event_id: EventId,
-    event_type: EventType,
-    webhook_id: WebhookId,
-    pub(crate) status: DeliveryStatus,
-    attempts: Vec<AttemptView>,
-    next_attempt_at: Option<String>,
-    created_at: String,
-}
-
-/// An attempt as users see it.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Attempt))]
-struct AttemptView {
-    number: u32,
-    started_at: String,
-    duration_ms: u64,
-    status_code: Option<u16>,
-    error: Option<String>,
-    response_body: Option<String>,
-}
-
-impl From<&Attempt> for AttemptView {
-    fn from(attempt: &Attempt) -> Self {
-        Self {
-            number: attempt.number,
-            started_at: attempt.started_at.to_string(),
-            duration_ms: attempt.duration_ms,
-            status_code: attempt.status_code,
-            error: attempt.error.clone(),
-            response_body: attempt.response_body.clone(),
-        }
-    }
-}
-
-impl DeliveryView {
-    /// `delivery`, given its webhook as it is now.
-    pub(crate) fn new(delivery: &Delivery, webhook: Option<&Webhook>) -> Self {
-        let status = delivery.shown_status(webhook);
-        let mut attempts: Vec<_> = delivery.attempts.values().collect();
-        attempts.sort_by_key(|attempt| attempt.number);
-        let next = delivery.next_attempt_at.filter(|_| status == DeliveryStatus::Pending);
-        Self {
-            id: delivery.delivery,
-            event_id: delivery.delivery.event,
-            event_type: delivery.event_type.clone(),
-            webhook_id: delivery.delivery.webhook,
-            status,
-            attempts: attempts.into_iter().map(AttemptView::from).collect(),
-            next_attempt_at: next.map(|next| next.rounded_up_to_second().to_string()),
-            created_at: delivery.delivery.event.made_at().to_string(),
-        }
-    }
-
-    /// The delivery of `event` to `webhook` before its first attempt has been claimed; none where the event is not its.
-    pub(crate) fn before_claim(event: &EventSummary, webhook: &Webhook) -> Option<Self> {
-        let status = publishing::status_before_claim(webhook, event)?;
-        let untouched = Delivery::untouched(&Wakeup::first(webhook, event.id), event.event_type.clone());
-        Some(Self { status, ..Self::new(&untouched, Some(webhook)) })
-    }
-}
-
-impl DeliveryView {
-    /// The bytes that it takes of an answer, its comma included.
-    pub(crate) fn escaped_len(&self) -> usize {
-        let json = serde_json::to_vec(self).expect("a view of texts and numbers is JSON");
-        answer::escaped_len(&json) + 1
-    }
-}
-
-/// A delivery with what it is made of, as it is now.
+/// A delivery with its webhook, as they are now.
 struct Found {
     view: DeliveryView,
+    /// `None` if the webhook was deleted.
     webhook: Option<Webhook>,
 }
 
-async fn find_delivery(app: &App, account: &AccountId, id: &str) -> Result<Found, Problem> {
-    let no_delivery = || Problem::not_found("delivery");
-    let id: DeliveryId = id.parse().map_err(|_| no_delivery())?;
-    let stored = store::get(app, account, id);
-    let (stored, webhook) = futures::try_join!(stored, webhooks::get(app, account, id.webhook))?;
+/// Returns the account's delivery `id`, which may be stored, or not attempted yet and so derived from its event and webhook.
+///
+/// # Errors
+/// 404 if the account has no such delivery.
+async fn find_delivery(app: &App, account: &AccountId, id: DeliveryId) -> Result<Found, Problem> {
+    let no_delivery = || Problem::not_found(DeliveryId::WHAT);
+    let stored = deliveries::get(&app.store, account, id);
+    let (stored, webhook) = futures::try_join!(stored, webhooks::get(&app.store, account, id.webhook))?;
     if let Some(delivery) = stored.delivery {
         return Ok(Found { view: DeliveryView::new(&delivery, webhook.as_ref()), webhook });
     }
     let webhook = webhook.ok_or_else(no_delivery)?;
-    let event = events::get(app, account, id.event).await?.ok_or_else(no_delivery)?;
-    let view = DeliveryView::before_claim(&(&event).into(), &webhook).ok_or_else(no_delivery)?;
+    let event = events::get(&app.store, account, id.event).await?.ok_or_else(no_delivery)?;
+    let view = DeliveryView::unattempted(&(&event).into(), &webhook).ok_or_else(no_delivery)?;
     Ok(Found { view, webhook: Some(webhook) })
 }
 
-/// Read a delivery, with its attempts
+/// Read a delivery with its attempts
+///
+/// Answers 200 with the delivery and its latest 20 attempts. A delivery that waits for its first attempt has none. Fails with
+/// 404 if the account has no such delivery.
 #[cfg_attr(test, utoipa::path(
     get,
     path = "/v1/deliveries/{id}",
     operation_id = "readDelivery",
     tag = "Deliveries",
     security(("bearer" = ["manage"])),
-    params(("id" = DeliveryId, Path)),
+    params(("id" = DeliveryId, Path, description = "The delivery's id.")),
     responses((status = 200, description = "The delivery.", body = DeliveryView)),
 ))]
 pub(crate) async fn read(
     Manager(account): Manager,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Path(id): Path<DeliveryId>,
 ) -> Result<Json<DeliveryView>, Problem> {
-    Ok(Json(find_delivery(&state.app, &account, &id).await?.view))
+    Ok(Json(find_delivery(&state.app, &account, id).await?.view))
 }
 
-/// Attempt a delivery once more
+/// Retry a delivery now
 ///
-/// One attempt now, outside the schedule.
+/// Enqueues one attempt, outside the retry schedule. If it succeeds, the delivery becomes `delivered`. If it fails, status and
+/// schedule stay as they are. Answers 202 with the delivery as it is before the attempt. Fails with 404 if the account has no
+/// such delivery, and with 409 if its webhook is disabled or deleted, or if its event is no longer kept.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/deliveries/{id}/retry",
     operation_id = "retryDelivery",
     tag = "Deliveries",
     security(("bearer" = ["manage"])),
-    params(("id" = DeliveryId, Path)),
+    params(("id" = DeliveryId, Path, description = "The delivery's id.")),
     responses(
-        (status = 202, description = "The delivery before that attempt.", body = DeliveryView),
+        (status = 202, description = "The delivery before the attempt.", body = DeliveryView),
         (status = 409, description = ""),
     ),
 ))]
 pub(crate) async fn retry(
     Manager(account): Manager,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Path(id): Path<DeliveryId>,
 ) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
     let app = &state.app;
-    let Found { view, webhook } = find_delivery(app, &account, &id).await?;
+    let Found { view, webhook } = find_delivery(app, &account, id).await?;
     let webhook = webhook.ok_or_else(|| Problem::conflict("The delivery's webhook was deleted."))?;
     if !webhook.is_enabled() {
-        return Err(Problem::conflict("The delivery's webhook is disabled: enable it first."));
+        return Err(Problem::conflict("The delivery's webhook is disabled. Enable it first."));
     }
-    if events::get(app, &account, view.id.event).await?.is_none() {
+    if events::get(&app.store, &account, view.id.event).await?.is_none() {
         return Err(Problem::conflict("The delivery's event is no longer kept."));
     }
-    let nonce = hex::encode(app.random.bytes::<5>());
-    let turn = Turn::Manual { nonce };
-    let wakeup = Wakeup { turn, ..Wakeup::first(&webhook, view.event_id) };
-    queue::send_wakeups(app, &[wakeup], Duration::ZERO).await?;
+    manual_retry::enqueue(app, &webhook, view.id.event).await?;
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 /// List a webhook's deliveries, newest first
+///
+/// Answers 200 with a page of the webhook's deliveries, including those that wait for their first attempt. Fails with 404 if
+/// the account has no such webhook, and with 422 if a parameter is invalid.
 #[cfg_attr(test, utoipa::path(
     get,
     path = "/v1/webhooks/{id}/deliveries",
@@ -185,34 +117,34 @@ pub(crate) async fn retry(
     tag = "Deliveries",
     security(("bearer" = ["manage"])),
     params(
-        ("id" = WebhookId, Path),
+        ("id" = WebhookId, Path, description = "The webhook's id."),
         requests::Limit,
         ("cursor" = Option<EventId>, Query, description = "The `next_cursor` of the page before."),
-        ("status" = Option<DeliveryStatus>, Query, description = "Only those that stand like this."),
+        ("status" = Option<DeliveryStatus>, Query, description = "Lists only deliveries with this status."),
     ),
-    responses((status = 200, description = "A page of deliveries.", body = Page<DeliveryView>)),
+    responses((status = 200, description = "A page of deliveries.", body = Page<DeliveryView, EventId>)),
 ))]
 pub(crate) async fn list(
     Manager(account): Manager,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Path(id): Path<WebhookId>,
     mut query: Query,
-) -> Result<Json<Page<DeliveryView>>, Problem> {
+) -> Result<Json<Page<DeliveryView, EventId>>, Problem> {
     let (limit, after) = (query.limit(), query.cursor());
     let fault = "must be pending, delivered, failed, held or cancelled";
     let status: Option<DeliveryStatus> = query.optional("status", fault);
     query.finish()?;
-    let webhook = find(&state.app, &account, parse_id(&id)?).await?;
-    // Whatever else a delivery is, it was attempted, or at least put aside.
+    let webhook = find(&state.app, &account, id).await?;
+    // Deliveries with other statuses are always stored.
     let unattempted = matches!(status, None | Some(DeliveryStatus::Pending | DeliveryStatus::Held));
     let show = |listed: Listed| {
         let view = match listed {
             Listed::Stored(delivery) => Some(DeliveryView::new(&delivery, Some(&webhook))),
-            Listed::Unattempted(event) => DeliveryView::before_claim(&event, &webhook),
+            Listed::Unattempted(event) => DeliveryView::unattempted(&event, &webhook),
         };
         view.filter(|view| status.is_none_or(|status| view.status == status))
     };
     let wanted = Wanted { after, limit, unattempted };
-    let page = store::list_all(&state.app, &webhook, wanted, show, DeliveryView::escaped_len).await?;
-    Ok(Json(Page::new(page.items, page.next)))
+    let page = deliveries::list_all(&state.app.store, &webhook, wanted, show, DeliveryView::escaped_len).await?;
+    Ok(Json(page))
 }

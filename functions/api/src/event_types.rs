@@ -1,51 +1,57 @@
-//! `/v1/event-types`: the catalogue, and the operator's own additions to it.
+//! `/v1/event-types`: list the catalogue of event types, add types and remove them.
 
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{
-    ApiState,
     auth::{Platform, Reader},
     body::SmallBody,
-    page::Page,
-    path::Path,
+    fields,
+    path::{Named, Path},
     problem::Problem,
-    webhooks::parse_description,
+    state::ApiState,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use hookline::{
+use domain::{
     answer::{ANSWER_BYTES_MAX, escaped_len},
-    event_type::{CatalogueEntry, EventType, Sample, built_in, find_built_in},
-    id::EventId,
-    input::{self, Faults, Fields},
-    store::event_types as store,
+    event_type::{CUSTOM_TYPES_MAX, CatalogueEntry, EventType, Sample, built_in, find_built_in},
+    input::{self, Faults, Fields, InputError},
+    page::Page,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use store::event_types;
 
-/// An entry of the catalogue as users see it.
+/// An event type of the catalogue.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CatalogueEntry))]
 pub(crate) struct EventTypeView {
+    /// The type's name.
     name: EventType,
+    /// What the event type is for.
     description: String,
-    /// Whether every account of every deployment has it.
+    /// Whether the type is part of Hookline. If not, the platform has added it.
     built_in: bool,
     /// What a test delivery of the type carries.
     sample: SampleView,
 }
 
+/// The sample of an event type, in the form of an event.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Sample))]
 struct SampleView {
+    /// The sample's `data`.
     data: DataView,
+    /// The sample's `previous_data`.
     #[cfg_attr(test, schema(value_type = Option<Object>))]
     previous_data: Option<Box<RawValue>>,
 }
 
+/// The `data` of an event.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EventData))]
 struct DataView {
+    /// The publisher's own object.
     #[cfg_attr(test, schema(value_type = Object))]
     object: Box<RawValue>,
 }
@@ -63,31 +69,36 @@ impl From<CatalogueEntry> for EventTypeView {
 }
 
 impl EventTypeView {
-    /// The bytes that it takes of an answer, its comma included.
+    /// Returns how many escaped bytes the entry takes in an answer, with its comma.
     fn escaped_len(&self) -> usize {
-        let json = serde_json::to_vec(self).expect("an entry of texts is JSON");
+        let json = serde_json::to_vec(self).expect("an entry of strings is JSON");
         escaped_len(&json) + 1
     }
 }
 
 /// List the event types
+///
+/// Answers 200 with the whole catalogue in one page: the built-in types and those that the platform has added.
 #[cfg_attr(test, utoipa::path(
     get,
     path = "/v1/event-types",
     operation_id = "listEventTypes",
     tag = "Event types",
     security(("bearer" = ["manage"]), ("bearer" = ["publish"])),
-    responses((status = 200, description = "The whole catalogue, in one page.", body = Page<EventTypeView>)),
+    responses((status = 200, description = "The whole catalogue, in one page.", body = Page<EventTypeView, EventType>)),
 ))]
 pub(crate) async fn list(
     Reader(_): Reader,
     State(state): State<Arc<ApiState>>,
-) -> Result<Json<Page<EventTypeView>>, Problem> {
-    let catalogue = store::catalogue(&state.app).await?;
-    Ok(Json(Page::new(catalogue.into_iter().map(EventTypeView::from).collect(), None::<EventId>)))
+) -> Result<Json<Page<EventTypeView, EventType>>, Problem> {
+    let catalogue = event_types::catalogue(&state.app.store).await?;
+    Ok(Json(Page { items: catalogue.into_iter().map(EventTypeView::from).collect(), next: None }))
 }
 
 /// Add an event type
+///
+/// Adds a type to the catalogue of the deployment, for all accounts. It works at once. Answers 201 with the type. Fails with
+/// 409 if the type exists, if 1,000 types were added already, or if the catalogue would not fit one answer.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/event-types",
@@ -105,62 +116,72 @@ pub(crate) async fn create(
     State(state): State<Arc<ApiState>>,
     body: SmallBody,
 ) -> Result<(StatusCode, Json<EventTypeView>), Problem> {
-    let mut fields = body.fields()?;
-    let name = fields.required("name", input::parsed::<EventType>);
-    let description = fields.optional("description", parse_description);
-    let sample = fields.optional("sample", parse_sample);
-    fields.finish()?;
-    let name = name.ok_or_else(|| Problem::invalid(vec![]))?;
-    if store::find(&state.app, &name).await?.is_some() {
-        return Err(Problem::conflict(format!("The event type '{name}' exists.")));
+    let entry = read_entry(body.fields()?)?;
+    if event_types::find(&state.app.store, &entry.name).await?.is_some() {
+        return Err(Problem::conflict(format!("The event type '{}' exists already.", entry.name)));
     }
-    let empty = || Sample { object: RawValue::from_string("{}".to_owned()).expect("JSON"), previous_data: None };
-    let entry =
-        CatalogueEntry { name, description: description.unwrap_or_default(), sample: sample.unwrap_or_else(empty) };
     let view = EventTypeView::from(entry.clone());
-    let catalogue = store::catalogue(&state.app).await?;
-    if catalogue.len() >= store::CUSTOM_MAX + built_in().count() {
-        return Err(Problem::quota_exceeded(format!("The catalogue has {} custom types already.", store::CUSTOM_MAX)));
+    let catalogue = event_types::catalogue(&state.app.store).await?;
+    if catalogue.len() >= CUSTOM_TYPES_MAX + built_in().count() {
+        return Err(Problem::quota_exceeded(format!("The catalogue already has {CUSTOM_TYPES_MAX} custom types.")));
     }
     let catalogue_len: usize = catalogue.into_iter().map(|entry| EventTypeView::from(entry).escaped_len()).sum();
     if catalogue_len + view.escaped_len() > ANSWER_BYTES_MAX {
-        return Err(Problem::quota_exceeded("The catalogue must fit one answer: its samples are too large together."));
+        return Err(Problem::quota_exceeded(
+            "The samples are too large together: the whole catalogue must fit one answer.",
+        ));
     }
-    store::put(&state.app, &entry).await?;
+    event_types::put(&state.app.store, &entry).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// `{data: {object}, previous_data?}`, as in an event.
-fn parse_sample(raw: &RawValue) -> Result<Sample, Faults> {
+/// Reads `{name, description?, sample?}`. Without a sample, the sample is an empty object.
+fn read_entry(mut fields: Fields) -> Result<CatalogueEntry, InputError> {
+    let name = fields.required("name", input::parsed::<EventType>);
+    let description = fields.optional("description", fields::description);
+    let sample = fields.optional("sample", read_sample);
+    let empty = || Sample { object: RawValue::from_string("{}".to_owned()).expect("JSON"), previous_data: None };
+    fields.finish(|| {
+        Ok(CatalogueEntry {
+            name: name?,
+            description: description?.unwrap_or_default(),
+            sample: sample?.unwrap_or_else(empty),
+        })
+    })
+}
+
+/// Reads a sample, `{data: {object}, previous_data?}`.
+fn read_sample(raw: &RawValue) -> Result<Sample, Faults> {
     let mut fields = Fields::of(raw)?;
     let object = fields.required("data", input::data_object);
     let previous_data = fields.optional("previous_data", input::object);
-    let faults = fields.into_faults();
-    match object {
-        Some(object) if faults.is_empty() => Ok(Sample { object, previous_data }),
-        _ => Err(faults),
-    }
+    fields.finish_part(|| Ok(Sample { object: object?, previous_data: previous_data? }))
 }
 
-/// Remove an event type that is not built in
+/// Remove an event type
+///
+/// Removes a type from the catalogue of the deployment. For up to 30 seconds more, events of the type may be accepted. Answers
+/// 204. Fails with 404 if the catalogue has no such type, and with 409 if the type is built in.
 #[cfg_attr(test, utoipa::path(
     delete,
     path = "/v1/event-types/{name}",
     operation_id = "deleteEventType",
     tag = "Event types",
     security(("bearer" = ["platform"])),
-    params(("name" = EventType, Path)),
-    responses((status = 204, description = "It is removed."), (status = 409, description = "")),
+    params(("name" = EventType, Path, description = "The name of the event type.")),
+    responses((status = 204, description = "The event type is removed."), (status = 409, description = "")),
 ))]
 pub(crate) async fn remove(
     Platform(_): Platform,
     State(state): State<Arc<ApiState>>,
-    Path(name): Path<String>,
+    Path(name): Path<EventType>,
 ) -> Result<StatusCode, Problem> {
-    let no_type = || Problem::not_found("event type");
-    let name: EventType = name.parse().map_err(|_| no_type())?;
     if find_built_in(&name).is_some() {
-        return Err(Problem::conflict(format!("The event type '{name}' is built in.")));
+        return Err(Problem::conflict(format!("The event type '{name}' is built in and cannot be removed.")));
     }
-    if store::delete(&state.app, &name).await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_type()) }
+    if event_types::delete(&state.app.store, &name).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found(EventType::WHAT))
+    }
 }

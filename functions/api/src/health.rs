@@ -1,78 +1,88 @@
-//! `GET /v1/webhooks/{id}/health`: computed from the webhook's latest deliveries when it is asked for.
+//! `GET /v1/webhooks/{id}/health`: computed from the webhook's latest deliveries at every request. Nothing is stored for it.
 
-use crate::{
-    ApiState,
-    auth::Manager,
-    path::Path,
-    problem::Problem,
-    webhooks::{find, parse_id},
-};
+use crate::{auth::Manager, path::Path, problem::Problem, state::ApiState, webhooks::find};
 use axum::{Json, extract::State};
-use hookline::{
+use domain::{
     delivery::{Attempt, Delivery, DeliveryStatus},
     id::{DeliveryId, WebhookId},
-    store::deliveries,
     webhook::WebhookStatus,
 };
 use serde::Serialize;
 use std::sync::Arc;
+use store::deliveries;
 
-/// Deliveries looked at.
+/// How many of the latest deliveries are read.
 const LATEST: usize = 100;
 
-/// How a webhook has fared lately.
+/// The health of a webhook, computed from its latest deliveries.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Health {
+    /// The webhook's id.
     webhook_id: WebhookId,
+    /// Whether the webhook is enabled.
     status: WebhookStatus,
-    /// Latest deliveries looked at, at most 100, without tests under way.
+    /// How many deliveries the other values are computed from: the latest, at most 100. Deliveries that wait for their first
+    /// attempt are left out, but test deliveries count.
     deliveries: usize,
-    /// Of those that have ended, the share that was delivered: 0 to 1.
+    /// The share of `delivered` among the `delivered` and `failed` deliveries, from 0 to 1. `null` if there are none.
     delivered_share: Option<f64>,
-    /// Attempts made for each delivery that had one.
+    /// The average number of attempts of the deliveries that had one, at least 1. `null` if there are none.
     attempts_per_delivery: Option<f64>,
-    /// How long attempts took.
+    /// How long the attempts took, in milliseconds.
     latency_ms: Latency,
+    /// When the latest successful attempt began. `null` if there is none.
     last_success_at: Option<String>,
+    /// The latest failed attempt. `null` if there is none.
     last_failure: Option<Failure>,
 }
 
+/// Percentiles of the durations of attempts, by the nearest-rank method, in milliseconds.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Latency {
+    /// The median. `null` if there was no attempt.
     p50: Option<u64>,
+    /// The 95th percentile. `null` if there was no attempt.
     p95: Option<u64>,
 }
 
+/// A failed attempt.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Failure {
+    /// When the attempt began.
     at: String,
+    /// The delivery that the attempt belongs to.
     delivery_id: DeliveryId,
+    /// The receiver's HTTP status code. `null` if it sent none.
     status_code: Option<u16>,
+    /// Why there was no complete answer: `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `closed`, `protocol` or
+    /// `unsupported_url`. `null` if the answer was complete.
     error: Option<String>,
 }
 
-/// Read how a webhook fares
+/// Read a webhook's health
 ///
-/// Computed from its latest 100 deliveries.
+/// Computes the health from the webhook's latest 100 deliveries: the share delivered, the attempts for each delivery, the
+/// latency, the latest success and the latest failure. Answers 200 with the health. Fails with 404 if the account has no such
+/// webhook.
 #[cfg_attr(test, utoipa::path(
     get,
     path = "/v1/webhooks/{id}/health",
     operation_id = "readHealth",
     tag = "Webhooks",
     security(("bearer" = ["manage"])),
-    params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "How it fares.", body = Health)),
+    params(("id" = WebhookId, Path, description = "The webhook's id.")),
+    responses((status = 200, description = "The webhook's health.", body = Health)),
 ))]
 pub(crate) async fn read(
     Manager(account): Manager,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Path(id): Path<WebhookId>,
 ) -> Result<Json<Health>, Problem> {
-    let webhook = find(&state.app, &account, parse_id(&id)?).await?;
-    let page = deliveries::list(&state.app, &webhook, None, LATEST, |_| true).await?;
+    let webhook = find(&state.app, &account, id).await?;
+    let page = deliveries::list(&state.app.store, &webhook, None, LATEST, |_| true).await?;
     Ok(Json(Health::of(webhook.id, webhook.status, &page.items)))
 }
 
@@ -81,21 +91,21 @@ impl Health {
         let count = |status| latest.iter().filter(|delivery| delivery.status == status).count();
         let delivered = count(DeliveryStatus::Delivered);
         let ended = delivered + count(DeliveryStatus::Failed);
-        let attempted = latest.iter().filter(|delivery| delivery.made > 0).count();
-        let made = latest.iter().map(|delivery| delivery.made as usize).sum();
+        let attempted = latest.iter().filter(|delivery| delivery.attempts_made > 0).count();
+        let made = latest.iter().map(|delivery| delivery.attempts_made as usize).sum();
         let attempts =
             || latest.iter().flat_map(|delivery| delivery.attempts.values().map(move |attempt| (delivery, attempt)));
         let mut durations: Vec<_> = attempts().map(|(_, attempt)| attempt.duration_ms).collect();
         durations.sort_unstable();
-        let ended_at = |attempt: &Attempt| attempt.started_at;
+        let started_at = |attempt: &Attempt| attempt.started_at;
         let last_success =
-            attempts().filter(|(_, attempt)| attempt.succeeded()).map(|(_, attempt)| ended_at(attempt)).max();
+            attempts().filter(|(_, attempt)| attempt.succeeded()).map(|(_, attempt)| started_at(attempt)).max();
         let failures = attempts().filter(|(_, attempt)| !attempt.succeeded());
-        let last_failure = failures.max_by_key(|(_, attempt)| ended_at(attempt)).map(|(delivery, attempt)| Failure {
+        let last_failure = failures.max_by_key(|(_, attempt)| started_at(attempt)).map(|(delivery, attempt)| Failure {
             at: attempt.started_at.to_string(),
             delivery_id: delivery.delivery,
             status_code: attempt.status_code,
-            error: attempt.error.clone(),
+            error: attempt.error.map(|error| error.as_str().to_owned()),
         });
         Self {
             webhook_id,
@@ -110,13 +120,14 @@ impl Health {
     }
 }
 
+/// Returns `part / whole`, or `None` if `whole` is zero.
 fn ratio(part: usize, whole: usize) -> Option<f64> {
     #[allow(clippy::cast_precision_loss, reason = "counts of at most some thousands")]
     let ratio = part as f64 / whole as f64;
     (whole > 0).then_some(ratio)
 }
 
-/// The nearest-rank percentile of sorted values.
+/// Returns the nearest-rank percentile of sorted values, or `None` if there are none.
 fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()
@@ -127,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_the_nearest_rank() {
+    fn percentiles_use_the_nearest_rank() {
         let sorted: Vec<_> = (1..=100).collect();
         assert_eq!((percentile(&sorted, 50), percentile(&sorted, 95)), (Some(50), Some(95)));
         assert_eq!((percentile(&[7], 95), percentile(&[], 50)), (Some(7), None));

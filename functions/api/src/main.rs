@@ -1,10 +1,10 @@
-//! The `api` function.
+//! The `api` function: serves the API on Lambda.
 
-use hookline::app::App;
+use application::App;
 use lambda_http::{Error, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    hookline::log::init_lambda();
+    telemetry::log::init_lambda();
     run(api::router(App::in_lambda().await?)).await
 }

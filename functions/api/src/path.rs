@@ -1,21 +1,52 @@
-//! The part of a path that names something.
+//! The extractor of the id in a path.
 
-use crate::{ApiState, problem::Problem};
+use crate::{problem::Problem, state::ApiState};
 use axum::{
     extract::{self, FromRequestParts},
     http::request::Parts,
 };
-use std::sync::Arc;
+use domain::{
+    event_type::EventType,
+    id::{DeliveryId, EventId, TokenId, WebhookId},
+};
+use std::{str::FromStr, sync::Arc};
 
-/// A name out of the path, decoded.
+/// An id that a path may contain. A text that does not parse as one is a 404, like the id of a missing object.
+pub(crate) trait Named: FromStr {
+    /// What the id is of, in words for the 404.
+    const WHAT: &'static str;
+}
+
+impl Named for WebhookId {
+    const WHAT: &'static str = "webhook";
+}
+
+impl Named for EventId {
+    const WHAT: &'static str = "event";
+}
+
+impl Named for DeliveryId {
+    const WHAT: &'static str = "delivery";
+}
+
+impl Named for TokenId {
+    const WHAT: &'static str = "token";
+}
+
+impl Named for EventType {
+    const WHAT: &'static str = "event type";
+}
+
+/// The id in a path, decoded and parsed.
 pub(crate) struct Path<T>(pub(crate) T);
 
-impl FromRequestParts<Arc<ApiState>> for Path<String> {
+impl<T: Named> FromRequestParts<Arc<ApiState>> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, Problem> {
-        // Bytes that are no text name nothing.
-        let name = extract::Path::from_request_parts(parts, state).await;
-        name.map(|extract::Path(name)| Self(name)).map_err(|_| Problem::no_route())
+        // A path that is not UTF-8 matches no route.
+        let extracted = extract::Path::<String>::from_request_parts(parts, state).await;
+        let extract::Path(text) = extracted.map_err(|_| Problem::no_route())?;
+        text.parse().map(Self).map_err(|_| Problem::not_found(T::WHAT))
     }
 }

@@ -1,100 +1,99 @@
-//! `POST /v1/webhooks/{id}/recover`: begins a recovery; the `publish` function walks it.
+//! `POST /v1/webhooks/{id}/recover`: begins a recovery. The `publish` function carries it out.
 
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{
-    ApiState,
     auth::Manager,
     body::SmallBody,
-    path::Path,
+    fields,
+    path::{Named, Path},
     problem::Problem,
-    webhooks::{find, parse_id},
+    state::ApiState,
+    webhooks::find,
 };
+use application::recovery::{self, BeginError};
 use axum::{Json, extract::State, http::StatusCode};
-use hookline::{
-    id::{EventId, WebhookId},
-    input::{self, Faults},
-    queue::{self, Job, Recover},
-    store::webhooks,
+use domain::{
+    id::WebhookId,
+    input::{Fields, InputError},
     time::Timestamp,
-    webhook::RecoveryWindow,
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
-use std::{sync::Arc, time::Duration};
-
-/// How far a recovery without an end reaches beyond now: an event that was published before it by another worker's clock is
-/// in it, if that clock is ahead by no more.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
+use std::sync::Arc;
 
 /// A recovery that has begun.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Recovery {
+    /// The webhook that is recovered.
     webhook_id: WebhookId,
+    /// The beginning of the window.
     since: String,
+    /// The end of the window. If the request has no `until`, it is 5 seconds after the request, because the clocks of workers
+    /// differ.
     until: String,
 }
 
 /// Recover a webhook's deliveries
 ///
-/// Re-sends every subscribed event of the time that was not delivered.
+/// Sends every event that was published in the window, that the webhook subscribes to now, and that is not delivered: held,
+/// failed, never sent, or pending and overdue by more than 30 minutes. Each begins a new run of the retry schedule. The oldest
+/// are enqueued first. The window may begin before the webhook was registered. Other pending deliveries are left alone. Answers
+/// 202 with the window when the recovery has begun. Fails with 404 if the account has no such webhook, and with 409 if the
+/// webhook is disabled.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/webhooks/{id}/recover",
     operation_id = "recoverWebhook",
     tag = "Webhooks",
     security(("bearer" = ["manage"])),
-    params(("id" = WebhookId, Path)),
+    params(("id" = WebhookId, Path, description = "The webhook's id.")),
     request_body = requests::NewRecovery,
     responses(
-        (status = 202, description = "It has begun.", body = Recovery),
+        (status = 202, description = "The recovery has begun.", body = Recovery),
         (status = 409, description = ""),
     ),
 ))]
 pub(crate) async fn recover(
     Manager(account): Manager,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Path(id): Path<WebhookId>,
     body: SmallBody,
 ) -> Result<(StatusCode, Json<Recovery>), Problem> {
     let app = &state.app;
-    let now = app.clock.now();
-    let webhook = find(app, &account, parse_id(&id)?).await?;
-    let mut fields = body.fields()?;
-    let since = fields.required("since", parse_time);
-    let until = fields.optional("until", parse_time);
-    if since.is_some_and(|since| since >= until.unwrap_or(now)) {
-        fields.fault("/since", "must be before 'until', and in the past");
-    }
-    fields.finish()?;
-    let Some(since) = since else { return Err(Problem::invalid(vec![])) };
-    if !webhook.is_enabled() {
-        return Err(disabled());
-    }
-    let until = until.unwrap_or_else(|| now.plus(CLOCK_SKEW));
-    let window =
-        RecoveryWindow { round: now.unix_ms(), first: EventId::first_at(since), last: EventId::first_at(until) };
-    // Before the job: nothing that it sends may still show as held.
-    let noted = webhooks::change(app, &account, webhook.id, |webhook| {
-        if !webhook.is_enabled() {
-            return Err(disabled());
+    let webhook = find(app, &account, id).await?;
+    let Window { since, until } = Window::read(body.fields()?, app.clock.now())?;
+    let begun = recovery::begin(app, &account, webhook.id, since, until).await?;
+    tracing::info!(%account, webhook_id = %id, since = %begun.since, until = %begun.until, "recovery begun");
+    let view = Recovery { webhook_id: id, since: begun.since.to_string(), until: begun.until.to_string() };
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+/// The window of the request. Without `until`, it ends now.
+struct Window {
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl Window {
+    fn read(mut fields: Fields, now: Timestamp) -> Result<Self, InputError> {
+        let since = fields.required("since", fields::time);
+        let until = fields.optional("until", fields::time);
+        if let (Ok(since), Ok(until)) = (&since, &until)
+            && *since >= until.unwrap_or(now)
+        {
+            fields.fault("/since", "must be before 'until', which is now by default");
         }
-        webhook.note_recovery(window);
-        Ok(())
-    });
-    let webhook = noted.await?.ok_or_else(|| Problem::not_found("webhook"))?;
-    let job = Recover::begin(&webhook, window);
-    queue::send_job(app, &account, &Job::Recover(job)).await?;
-    tracing::info!(account = %account, webhook_id = %webhook.id, %since, %until, "recovery begun");
-    let begun = Recovery { webhook_id: webhook.id, since: since.to_string(), until: until.to_string() };
-    Ok((StatusCode::ACCEPTED, Json(begun)))
+        fields.finish(|| Ok(Self { since: since?, until: until? }))
+    }
 }
 
-fn disabled() -> Problem {
-    Problem::conflict("The webhook is disabled: enable it first.")
-}
-
-fn parse_time(raw: &RawValue) -> Result<Timestamp, Faults> {
-    Ok(Timestamp::parse_rfc3339(&input::string(raw)?)?)
+impl From<BeginError> for Problem {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::NotFound => Self::not_found(WebhookId::WHAT),
+            BeginError::Disabled => Self::conflict("The webhook is disabled. Enable it first."),
+            BeginError::Failed(error) => error.into(),
+        }
+    }
 }

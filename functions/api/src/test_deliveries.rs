@@ -1,32 +1,23 @@
-//! `POST /v1/webhooks/test`: one attempt with a type's sample, through the real delivery path.
+//! `POST /v1/webhooks/test`: sends a test delivery.
 
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{
-    ApiState,
-    auth::Manager,
-    body::SmallBody,
-    deliveries::DeliveryView,
-    problem::Problem,
-    webhooks::{find, parse_id},
+    auth::Manager, body::SmallBody, delivery_view::DeliveryView, path::Named, problem::Problem, state::ApiState,
+    webhooks::find,
 };
+use application::test_delivery;
 use axum::{Json, extract::State, http::StatusCode};
-use hookline::{
-    delivery::{Delivery, Turn, Wakeup},
-    event::{Event, NewEvent},
-    event_type::EventType,
-    id::EventId,
-    input, queue,
-    store::{
-        deliveries::{self, Versioned},
-        event_types, events,
-    },
-};
-use std::{sync::Arc, time::Duration};
+use domain::{event_type::EventType, id::WebhookId, input};
+use std::sync::Arc;
+use store::event_types;
 
 /// Send a test delivery
 ///
-/// One attempt with the type's sample: never retried, never counted towards disabling.
+/// Enqueues one attempt with the sample of the event type, signed and recorded like any other. It is never retried and never
+/// disables the webhook. It is sent even if the webhook is disabled or does not subscribe to the type. Answers 202 with the
+/// delivery before its attempt. Fails with 404 if the account has no such webhook, and with 422 if the catalogue has no such
+/// type.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/webhooks/test",
@@ -35,7 +26,7 @@ use std::{sync::Arc, time::Duration};
     security(("bearer" = ["manage"])),
     request_body = requests::NewTest,
     responses(
-        (status = 202, description = "The delivery.", body = DeliveryView),
+        (status = 202, description = "The delivery before its attempt.", body = DeliveryView),
         (status = 404, description = ""),
     ),
 ))]
@@ -47,27 +38,16 @@ pub(crate) async fn create(
     let app = &state.app;
     let mut fields = body.fields()?;
     let webhook_id = fields.required("webhook_id", input::string);
-    let event_type = fields.required("event_type", input::parsed::<EventType>);
-    let entry = match &event_type {
-        Some(event_type) => event_types::find(app, event_type).await?,
-        None => None,
+    let entry = match fields.required("event_type", input::parsed::<EventType>) {
+        Ok(name) => match event_types::find(&app.store, &name).await? {
+            Some(entry) => Ok(entry),
+            None => Err(fields.fault("/event_type", "is not a known event type")),
+        },
+        Err(faulted) => Err(faulted),
     };
-    if event_type.is_some() && entry.is_none() {
-        fields.fault("/event_type", "is not a known event type");
-    }
-    fields.finish()?;
-    let (Some(webhook_id), Some(entry)) = (webhook_id, entry) else { return Err(Problem::invalid(vec![])) };
-    let webhook = find(app, &account, parse_id(&webhook_id)?).await?;
-    let sample =
-        NewEvent { event_type: entry.name, object: entry.sample.object, previous_data: entry.sample.previous_data };
-    let id = EventId::new(app.clock.now(), &app.random);
-    let event = Event { test: true, ..Event::new(account, id, &sample) };
-    let wakeup = Wakeup { turn: Turn::Test, ..Wakeup::first(&webhook, event.id) };
-    let delivery = Delivery::untouched(&wakeup, event.event_type.clone());
-    events::put(app, &event).await?;
-    // Before the delivery is stored, so that it is never one that shows as pending and that nothing wakes.
-    queue::send_wakeups(app, &[wakeup], Duration::ZERO).await?;
-    // Where that is refused, the wake-up came first: the delivery is stored, and further on its way.
-    let _ = deliveries::put(app, &Versioned::NONE, delivery.clone()).await?;
+    let (webhook_id, entry) = fields.finish(|| Ok((webhook_id?, entry?)))?;
+    let id = webhook_id.parse().map_err(|_| Problem::not_found(WebhookId::WHAT))?;
+    let webhook = find(app, &account, id).await?;
+    let delivery = test_delivery::send(app, &webhook, entry).await?;
     Ok((StatusCode::ACCEPTED, Json(DeliveryView::new(&delivery, Some(&webhook)))))
 }

@@ -1,49 +1,57 @@
-//! How fast an account may publish. The limit is one for all processes, by the account's pace in the table; each process
-//! takes what it needs from there in blocks, so that few publications wait for a write of their own.
+//! The publish limit of each account, in events a second. All processes share one limit, which the table keeps. Each process
+//! reserves a block of events there and uses it up, so that few publications wait for a write.
 
 use crate::problem::Problem;
-use hookline::{app::App, id::AccountId, metrics, store::pace, time::Timestamp};
+use application::App;
+use domain::{account::AccountId, time::Timestamp};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+use store::publish_limits::{self, PublishPermit};
+use telemetry::metrics;
 
-/// Blocks that a second's events are taken in. A process that has taken more than it needs keeps the rest, so that the limit
-/// is exceeded by at most a block for each process.
+/// How many blocks the events of one second are reserved in. A process keeps the unused events of its block for later, so the
+/// limit is exceeded by at most one block for each process.
 const BLOCKS_A_SECOND: u32 = 20;
-/// How long a process keeps the rest of a block.
+/// How long a process keeps unused events.
 const KEPT: Duration = Duration::from_secs(60);
-/// Accounts whose rests are kept at once.
+/// The most accounts whose unused events are kept. A full map is cleared.
 const ACCOUNTS_MAX: usize = 10_000;
 
-/// What this process has taken for each account and not used yet.
+/// The events that this process has reserved and not used yet, for each account.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<HashMap<AccountId, Rest>>);
+pub(crate) struct Throttle(Mutex<HashMap<AccountId, Unused>>);
 
+/// Reserved events that are not used yet.
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct Unused {
     events: u32,
+    /// When they expire.
     until: Timestamp,
 }
 
 impl Throttle {
-    /// Lets a request with `events` events of `account` pass, or says when to try again.
+    /// Admits a request that publishes `events` events of `account`.
+    ///
+    /// # Errors
+    /// 429 if the account has reached its limit. Unused events are kept.
     pub(crate) async fn admit(&self, app: &App, account: &AccountId, events: usize) -> Result<(), Problem> {
-        let Some(per_second) = app.config.publish_rate_limit else { return Ok(()) };
+        let Some(per_second) = app.publish_rate_limit else { return Ok(()) };
         let events = u32::try_from(events).unwrap_or(u32::MAX);
-        let missing = self.use_rest(account, events, app.clock.now());
+        let missing = self.take_unused(account, events, app.clock.now());
         if missing == 0 {
             return Ok(());
         }
         let block = missing.max(per_second.get() / BLOCKS_A_SECOND);
-        match pace::publish(app, account, block, per_second.get()).await? {
-            Ok(()) => {
-                self.keep_rest(account, block - missing, app.clock.now());
+        match publish_limits::reserve(&app.store, account, block, per_second.get()).await? {
+            PublishPermit::Granted => {
+                self.keep_unused(account, block - missing, app.clock.now());
                 Ok(())
             }
-            Err(wait) => {
-                self.keep_rest(account, events - missing, app.clock.now());
+            PublishPermit::After(wait) => {
+                self.keep_unused(account, events - missing, app.clock.now());
                 let _account = tracing::error_span!("publication", %account).entered();
                 metrics::throttled("publication", events.into());
                 Err(Problem::too_many_events(wait))
@@ -51,25 +59,26 @@ impl Throttle {
         }
     }
 
-    /// Uses what is left of earlier blocks; gives how many events are missing.
-    fn use_rest(&self, account: &AccountId, events: u32, now: Timestamp) -> u32 {
-        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = rests.get_mut(account).filter(|rest| now < rest.until);
-        let used = rest.map_or(0, |rest| {
-            let used = rest.events.min(events);
-            rest.events -= used;
-            used
+    /// Takes up to `events` events from earlier blocks, and returns how many are missing.
+    fn take_unused(&self, account: &AccountId, events: u32, now: Timestamp) -> u32 {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = all.get_mut(account).filter(|unused| now < unused.until);
+        let taken = unused.map_or(0, |unused| {
+            let taken = unused.events.min(events);
+            unused.events -= taken;
+            taken
         });
-        events - used
+        events - taken
     }
 
-    fn keep_rest(&self, account: &AccountId, events: u32, now: Timestamp) {
-        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if rests.len() >= ACCOUNTS_MAX {
-            rests.clear();
+    /// Keeps `events` reserved events for later requests.
+    fn keep_unused(&self, account: &AccountId, events: u32, now: Timestamp) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= ACCOUNTS_MAX {
+            all.clear();
         }
-        let rest = rests.entry(account.clone()).or_insert(Rest { events: 0, until: now });
-        let kept = if now < rest.until { rest.events } else { 0 };
-        *rest = Rest { events: kept.saturating_add(events), until: now.plus(KEPT) };
+        let unused = all.entry(account.clone()).or_insert(Unused { events: 0, until: now });
+        let kept = if now < unused.until { unused.events } else { 0 };
+        *unused = Unused { events: kept.saturating_add(events), until: now.plus(KEPT) };
     }
 }

@@ -1,43 +1,51 @@
-//! `/v1/tokens`: the platform issues, lists and revokes account tokens.
+//! `/v1/tokens`: issue, list and revoke account tokens.
 
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{
-    ApiState,
     auth::Platform,
     body::{Query, SmallBody},
-    page::Page,
-    path::Path,
+    fields,
+    path::{Named, Path},
     problem::Problem,
-    webhooks::parse_description,
+    state::ApiState,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use hookline::{
-    id::{AccountId, TokenId},
-    input::{self, Faults},
-    store::tokens::{self as store, Scope, Token},
+use domain::{
+    account::AccountId,
+    id::TokenId,
+    input::{self, Faults, Fields, InputError},
+    page::Page,
+    token::{self, Scope, Token},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use store::tokens;
 
-/// A token as the platform sees it.
+/// A token of the API, without its text.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Token))]
 pub(crate) struct TokenView {
+    /// The token's id, with which it can be revoked.
     id: TokenId,
+    /// The account that the token is bound to. `null` for a platform token.
     account: Option<AccountId>,
+    /// What the token allows.
     scopes: Vec<Scope>,
+    /// What the token is for.
     description: Option<String>,
+    /// When the token was issued.
     created_at: String,
 }
 
-/// A token with its text, which is shown once.
+/// A new token with its text.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct IssuedToken {
     #[serde(flatten)]
     view: TokenView,
+    /// The token's text, to be sent as `Authorization: Bearer`. Later answers do not show it.
     token: String,
 }
 
@@ -53,9 +61,32 @@ impl From<Token> for TokenView {
     }
 }
 
+/// A token to issue.
+struct NewToken {
+    account: Option<AccountId>,
+    scopes: Vec<Scope>,
+    description: Option<String>,
+}
+
+impl NewToken {
+    fn read(mut fields: Fields) -> Result<Self, InputError> {
+        let account = fields.optional("account", |raw| {
+            let fault = "must have 1 to 64 letters, digits, '-' and '_'";
+            input::string(raw)?.parse::<AccountId>().map_err(|_| fault.into())
+        });
+        let scopes = fields.optional("scopes", read_scopes);
+        let description = fields.optional("description", fields::description);
+        fields.finish(|| {
+            let scopes = scopes?.unwrap_or_else(|| vec![Scope::Manage, Scope::Publish]);
+            Ok(Self { account: account?, scopes, description: description? })
+        })
+    }
+}
+
 /// Issue an account token
 ///
-/// This answer alone shows the token.
+/// Issues a token that is bound to one account. It works at once. Answers 201 with the token and its text, which is not stored
+/// and cannot be shown again. Fails with 400 if neither the body nor `Hookline-Account` names an account.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/tokens",
@@ -63,7 +94,7 @@ impl From<Token> for TokenView {
     tag = "Tokens",
     security(("bearer" = ["platform"])),
     request_body = requests::NewToken,
-    responses((status = 201, description = "The token, with its text.", body = IssuedToken)),
+    responses((status = 201, description = "The token with its text.", body = IssuedToken)),
 ))]
 pub(crate) async fn create(
     Platform(caller): Platform,
@@ -71,33 +102,26 @@ pub(crate) async fn create(
     body: SmallBody,
 ) -> Result<(StatusCode, Json<IssuedToken>), Problem> {
     let app = &state.app;
-    let mut fields = body.fields()?;
-    let account = fields.optional("account", |raw| {
-        let fault = "must have 1 to 64 letters, digits, '-' and '_'";
-        input::string(raw)?.parse::<AccountId>().map_err(|_| fault.into())
-    });
-    let scopes = fields.optional("scopes", parse_scopes).unwrap_or_else(|| vec![Scope::Manage, Scope::Publish]);
-    let description = fields.optional("description", parse_description);
-    fields.finish()?;
-    let account = match account {
+    let new = NewToken::read(body.fields()?)?;
+    let account = match new.account {
         Some(account) => account,
         None => caller.account()?,
     };
-    let (text, now) = (store::generate(&app.random), app.clock.now());
+    let (text, now) = (token::generate(&app.random), app.clock.now());
     let token = Token {
         id: TokenId::new(now, &app.random),
         bound_to: Some(account),
-        scopes,
-        description,
+        scopes: new.scopes,
+        description: new.description,
         created_at: now,
-        hash: store::hash(&text),
+        hash: token::hash(&text),
     };
-    store::create(app, &token).await?;
+    tokens::create(&app.store, &token).await?;
     Ok((StatusCode::CREATED, Json(IssuedToken { view: token.into(), token: text })))
 }
 
-/// `manage` and `publish`; a platform token is made by the operator's own command.
-fn parse_scopes(raw: &RawValue) -> Result<Vec<Scope>, Faults> {
+/// Reads a list of `manage` and `publish`. Only the operator's command can issue platform tokens.
+fn read_scopes(raw: &RawValue) -> Result<Vec<Scope>, Faults> {
     let mut scopes = input::array(raw, 2, |raw| match input::string(raw)?.as_str() {
         "manage" => Ok(Scope::Manage),
         "publish" => Ok(Scope::Publish),
@@ -109,6 +133,9 @@ fn parse_scopes(raw: &RawValue) -> Result<Vec<Scope>, Faults> {
 }
 
 /// List the tokens, newest first
+///
+/// Answers 200 with a page of the tokens of all accounts, without their texts. Fails with 422 if `limit` or `cursor` is
+/// invalid.
 #[cfg_attr(test, utoipa::path(
     get,
     path = "/v1/tokens",
@@ -116,37 +143,39 @@ fn parse_scopes(raw: &RawValue) -> Result<Vec<Scope>, Faults> {
     tag = "Tokens",
     security(("bearer" = ["platform"])),
     params(requests::Limit, ("cursor" = Option<TokenId>, Query, description = "The `next_cursor` of the page before.")),
-    responses((status = 200, description = "A page of tokens.", body = Page<TokenView>)),
+    responses((status = 200, description = "A page of tokens.", body = Page<TokenView, TokenId>)),
 ))]
 pub(crate) async fn list(
     Platform(_): Platform,
     State(state): State<Arc<ApiState>>,
     mut query: Query,
-) -> Result<Json<Page<TokenView>>, Problem> {
+) -> Result<Json<Page<TokenView, TokenId>>, Problem> {
     let (limit, after) = (query.limit(), query.cursor());
     query.finish()?;
-    let (tokens, next) = store::page(&state.app, after, limit).await?;
-    Ok(Json(Page::new(tokens.into_iter().map(TokenView::from).collect(), next)))
+    let page = tokens::page(&state.app.store, after, limit).await?;
+    Ok(Json(page.map(TokenView::from)))
 }
 
 /// Revoke a token
 ///
-/// It stops working within 30 seconds.
+/// Revokes the token, which stops working within 30 seconds. Answers 204. Fails with 404 if there is no such token.
 #[cfg_attr(test, utoipa::path(
     delete,
     path = "/v1/tokens/{id}",
     operation_id = "deleteToken",
     tag = "Tokens",
     security(("bearer" = ["platform"])),
-    params(("id" = TokenId, Path)),
-    responses((status = 204, description = "It is revoked.")),
+    params(("id" = TokenId, Path, description = "The token's id.")),
+    responses((status = 204, description = "The token is revoked.")),
 ))]
 pub(crate) async fn remove(
     Platform(_): Platform,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    Path(id): Path<TokenId>,
 ) -> Result<StatusCode, Problem> {
-    let no_token = || Problem::not_found("token");
-    let id: TokenId = id.parse().map_err(|_| no_token())?;
-    if store::delete(&state.app, id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_token()) }
+    if tokens::delete(&state.app.store, id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found(TokenId::WHAT))
+    }
 }

@@ -1,12 +1,12 @@
 //! The `publish` function.
 
+use application::App;
 use aws_lambda_events::sqs::SqsEvent;
-use hookline::app::App;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    hookline::log::init_lambda();
+    telemetry::log::init_lambda();
     let app = &App::in_lambda().await?;
     run(service_fn(async |event: LambdaEvent<SqsEvent>| Ok::<_, Error>(publish::handle(app, event.payload).await)))
         .await

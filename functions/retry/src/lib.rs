@@ -1,19 +1,16 @@
-//! Takes the wake-ups that one-time schedules bring. One that still has an attempt to make goes on the `deliveries` queue.
+//! Handles the tasks of one-time schedules: puts a due task on its queue if its attempt is still wanted.
 //!
-//! EventBridge Scheduler invokes this function asynchronously, and deletes the schedule once Lambda has taken the event. Lambda
-//! tries an invocation that failed again after 1 and 2 minutes, and then puts the event in the function's dead-letter queue.
+//! EventBridge Scheduler invokes this function asynchronously, and deletes the schedule once Lambda has accepted the event.
+//! Lambda retries a failed invocation after 1 and 2 minutes, and then moves the event to the function's dead-letter queue.
 
-use hookline::{
-    app::App,
-    delivery::{Delivery, Wakeup},
-    log,
-    queue::{self, QueueError},
-    store::{StoreError, deliveries},
-};
+use application::App;
+use domain::delivery::{Delivery, Task};
 use std::time::Duration;
+use store::{QueueError, StoreError, deliveries, tasks};
+use telemetry::log;
 use tracing::Instrument;
 
-/// A due wake-up could not be dealt with: Lambda tries again, and in the end puts it in the dead-letter queue.
+/// A due task could not be handled. Lambda tries again, and finally moves the event to the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
     /// A table failed.
@@ -24,20 +21,20 @@ pub enum RetryError {
     Queue(#[from] QueueError),
 }
 
-/// Puts a due wake-up on the queue, unless its delivery has ended meanwhile.
-pub async fn handle(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
-    let span = log::delivery(&wakeup);
-    let put_back = put_back(app, wakeup).instrument(span.clone()).await;
-    put_back.inspect_err(|error| span.in_scope(|| tracing::error!(%error, "a due wake-up could not be dealt with")))
+/// Enqueues a due task, if its attempt is still wanted.
+pub async fn handle(app: &App, task: Task) -> Result<(), RetryError> {
+    let span = log::delivery(&task);
+    let enqueued = enqueue(app, task).instrument(span.clone()).await;
+    enqueued.inspect_err(|error| span.in_scope(|| tracing::error!(%error, "a due task could not be handled")))
 }
 
-async fn put_back(app: &App, wakeup: Wakeup) -> Result<(), RetryError> {
-    let stored = deliveries::get(app, &wakeup.account, wakeup.delivery).await?;
+async fn enqueue(app: &App, task: Task) -> Result<(), RetryError> {
+    let stored = deliveries::get(&app.store, &task.account, task.delivery).await?;
     log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
-    let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&wakeup, app.clock.now()));
+    let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&task, app.clock.now()));
     tracing::info!(wanted, "a scheduled attempt is due");
     if wanted {
-        queue::send_routed(app, &wakeup, Duration::ZERO).await?;
+        tasks::enqueue_routed(&app.queues, &task, Duration::ZERO).await?;
     }
     Ok(())
 }

@@ -1,4 +1,7 @@
-"""A receiver of webhooks: verify, store, answer; process later, each event once. Needs Python 3.9 and nothing else."""
+"""A receiver of webhooks. It verifies and stores an event, answers, and processes the event later, each event once.
+
+It needs Python 3.9 and nothing else.
+"""
 
 import base64
 import hashlib
@@ -16,37 +19,37 @@ SECRET = os.environ["WEBHOOK_SECRET"]
 INBOX = Path(os.environ.get("INBOX", "inbox"))
 PORT = int(os.environ.get("PORT", "5000"))
 
-TOLERANCE_S = 5 * 60  # how far a timestamp may be off
-REMEMBERED_S = 24 * 60 * 60  # how long an event is remembered, to drop it when it comes again
-ROUND_S = 60
+TOLERANCE_S = 5 * 60  # how far a timestamp may differ from our clock
+REMEMBERED_S = 24 * 60 * 60  # how long an event is remembered, so that a duplicate is dropped
+ROUND_S = 60  # how often failed work is tried again
 BODY_BYTES_MAX = 1024 * 1024
 
 stored = threading.Event()  # wakes the worker
 
 
 def process(event):
-    """Your own work. A crash may repeat it for the event under way, so let it bear that."""
+    """Your own work. After a crash it may run again for the same event, so repeating it must be harmless."""
     print("processed", event["id"], event["type"], flush=True)
 
 
 def verify(headers, body, now_s):
-    """Whether Hookline signed exactly this body, lately (Standard Webhooks 1.0.0)."""
+    """Returns whether Hookline signed exactly this body, with a timestamp at most five minutes off (Standard Webhooks 1.0.0)."""
     event_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", event_id) or not re.fullmatch(r"[0-9]{1,12}", timestamp):
         return False
     if abs(now_s - int(timestamp)) > TOLERANCE_S:
         return False
-    # A secret that begins with whsec_ is base64; any other is its own bytes.
+    # A secret that begins with whsec_ is base64. Any other secret is used as it is.
     key = base64.b64decode(SECRET[6:]) if SECRET.startswith("whsec_") else SECRET.encode()
     signed = f"{event_id}.{timestamp}.".encode() + body
     expected = b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
-    # During a rotation of the secret there are two signatures.
+    # During a rotation of the secret there is a signature for each valid secret, up to four. One match is enough.
     signatures = headers.get("webhook-signature", "").encode("latin-1").split(b" ")
     return any([hmac.compare_digest(expected, signature) for signature in signatures])
 
 
 def store(event_id, body):
-    """Keeps the event on disk; false where it is kept already. Whole or not at all: the name appears with the last byte."""
+    """Stores the event on disk. Returns false if it is stored already. The file gets its name only when it is complete."""
     draft = INBOX / f".{event_id}.{threading.get_ident()}"
     with open(draft, "wb") as file:
         file.write(body)
@@ -62,7 +65,7 @@ def store(event_id, body):
 
 
 def work():
-    """Processes what is stored, oldest first: ids sort by time."""
+    """Processes the stored events, oldest first (ids sort by time), and removes those that need not be remembered."""
     for path in sorted(path for path in INBOX.glob("*.json") if not path.name.startswith(".")):
         done = path.with_suffix(".done")
         if not done.exists():
@@ -74,7 +77,7 @@ def work():
 
 
 def keep_working():
-    """Works whenever something is stored, and once a round: what failed is then tried again."""
+    """Works whenever an event is stored, and at least every ROUND_S seconds, which tries failed work again."""
     while True:
         stored.clear()
         try:
@@ -85,7 +88,7 @@ def keep_working():
 
 
 class Receiver(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # keeps connections for the next delivery
+    protocol_version = "HTTP/1.1"  # keeps connections alive for later deliveries
     timeout = 60
 
     def do_POST(self):
@@ -97,13 +100,13 @@ class Receiver(BaseHTTPRequestHandler):
             return self.answer(401)
         if store(self.headers["webhook-id"], body):
             stored.set()
-        self.answer(200)  # a duplicate is a success too: it need not come again
+        self.answer(200)  # also for a duplicate, so that it is not sent again
 
     def answer(self, status):
         self.send_response(status)
         self.send_header("Content-Length", "0")
         if status == 413:
-            self.close_connection = True  # its body was not read
+            self.close_connection = True  # the body was not read
             self.send_header("Connection", "close")
         self.end_headers()
 

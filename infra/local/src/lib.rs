@@ -1,10 +1,18 @@
-//! Hookline on one machine: every function in one process, on an embedded AWS.
+//! Hookline on one machine: every function in one process, on the embedded AWS.
 //!
-//! Nothing here knows how a delivery goes. The handlers are those that Lambda runs; this crate answers their SDK's HTTP
-//! requests ([`embedded`]), makes the tables and queues ([`provision`]), invokes them ([`pollers`]), and listens ([`listener`]).
+//! The handlers are those that Lambda runs. This crate creates their tables and queues, invokes them and listens for requests.
+//! Nothing here knows how a delivery works.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `options.rs` | the command line and the environment variables |
+//! | `provision.rs` | the tables and queues, as `template.yaml` creates them in AWS |
+//! | `pollers.rs` | the stand-ins for Lambda's event source mappings and EventBridge Scheduler |
+//! | `listener.rs` | the HTTP listener of the API |
+//! | `local_token.rs` | the API token that the process prints |
+//! | `descriptors.rs` | the limit of open files, and its shares |
 
 mod descriptors;
-pub mod embedded;
 mod listener;
 mod local_token;
 pub mod options;
@@ -12,19 +20,15 @@ pub mod pollers;
 pub mod provision;
 
 use anyhow::Context;
+use application::App;
 use deliver::Deliverer;
 use descriptors::Share;
-use embedded::{EmbeddedAws, Watch};
-use hookline::{
-    app::{App, Lazy},
-    config::Config,
-    endpoint::{EndpointClient, EndpointPolicy},
-    random::Random,
-    store::event_types::FoundTypes,
-    time::Clock,
-};
+use domain::{endpoint_policy::EndpointPolicy, random::Random, time::Clock};
+use embedded_aws::{EmbeddedAws, Watch};
+use endpoint::EndpointClient;
 use options::Options;
 use std::{io::Write, net::SocketAddr, time::Duration};
+use store::QueueSettings;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -32,41 +36,32 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Batches of deliveries under way at once.
+/// The most batches of the deliveries queue under way at once.
 const DELIVER_CONCURRENCY: usize = 512;
-/// Batches of deliveries to endpoints that have just timed out, under way at once.
+/// The most batches of the slow deliveries queue under way at once.
 const SLOW_DELIVER_CONCURRENCY: usize = 128;
-/// Batches of events and jobs under way at once.
+/// The most batches of the events queue under way at once.
 const PUBLISH_CONCURRENCY: usize = 16;
-/// Time for what is under way when the process is asked to end: an attempt and its record.
+/// How long the process waits, when it is asked to end, for work under way: time for an attempt and its record.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Runs Hookline until Ctrl-C or SIGTERM. `watch` sees each request that it makes of the embedded AWS.
+/// Runs Hookline until Ctrl-C or SIGTERM. `watch` is called with each request to the embedded AWS.
 ///
 /// # Errors
 /// The data folder cannot be opened, or the address is in use.
 pub async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
-    let share = descriptors::claim();
+    let share = descriptors::divide();
     let data = (!options.ephemeral).then_some(options.data.as_path());
     let clock = Clock::system();
     let aws = EmbeddedAws::open_watched(data, clock.clone(), watch)?;
     let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
     let config = provision::config(&aws, options.retry_schedule.clone(), policy);
     provision::provision(&aws, &config).await?;
-    let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
-    let app = App {
-        dynamodb: aws.dynamodb(),
-        sqs,
-        scheduler,
-        config,
-        clock,
-        random: Random::system(),
-        found_types: FoundTypes::default(),
-    };
+    let app = App::new(aws.clients(), config, clock, Random::system());
     let token = local_token::ensure(&app, options.token.clone(), data).await?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", options.listen))?;
-    // Whoever has read the first line may already ask it to end.
+    // Listen for signals before printing: whoever has read the first line may already send one.
     let signals = Signals::listen()?;
     greet(listener.local_addr()?, &token)?;
 
@@ -78,14 +73,14 @@ pub async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
     stop.cancel();
     let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
     if ended.is_err() {
-        tracing::warn!("some work was still under way; it goes on at the next start");
+        tracing::warn!("some work was still under way; it continues at the next start");
     }
     Ok(())
 }
 
 fn start_pollers(app: &App, aws: &EmbeddedAws, share: Share, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let endpoints = EndpointClient::bounded(app.config.endpoint_policy, share.endpoints)?;
+    let endpoints = EndpointClient::bounded(app.endpoint_policy, share.endpoints)?;
     let deliverer = Deliverer::new(app.clone(), endpoints);
     let deliver = move |event| {
         let deliverer = deliverer.clone();
@@ -96,20 +91,20 @@ fn start_pollers(app: &App, aws: &EmbeddedAws, share: Share, stop: &Cancellation
         let app = publisher.clone();
         async move { publish::handle(&app, event).await }
     };
-    let Config { deliveries_queue_url, slow_deliveries_queue_url, events_queue_url, .. } = app.config.clone();
+    let QueueSettings { deliveries_url, slow_deliveries_url, events_url, .. } = app.queues.settings.clone();
     for (queue_url, concurrency) in
-        [(deliveries_queue_url, DELIVER_CONCURRENCY), (slow_deliveries_queue_url, SLOW_DELIVER_CONCURRENCY)]
+        [(deliveries_url, DELIVER_CONCURRENCY), (slow_deliveries_url, SLOW_DELIVER_CONCURRENCY)]
     {
         tasks.spawn(pollers::poll_queue(app.clone(), queue_url, concurrency, stop.clone(), deliver.clone()));
     }
-    tasks.spawn(pollers::poll_queue(app.clone(), events_queue_url, PUBLISH_CONCURRENCY, stop.clone(), publish));
+    tasks.spawn(pollers::poll_queue(app.clone(), events_url, PUBLISH_CONCURRENCY, stop.clone(), publish));
     tasks.spawn(pollers::poll_schedules(app.clone(), aws.clone(), stop.clone()));
     tasks.spawn(pollers::sweep(aws.clone(), stop.clone()));
     tasks.spawn(pollers::flush(aws.clone(), stop.clone()));
     Ok(tasks)
 }
 
-/// Says where it listens, and what to paste.
+/// Prints the address, the token, and commands to paste.
 fn greet(address: SocketAddr, token: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
@@ -130,7 +125,7 @@ See what became of it (with the event's id):
     out.flush()
 }
 
-/// Ctrl-C and SIGTERM, listened for from when this is made.
+/// Listens for Ctrl-C and SIGTERM from its creation on.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

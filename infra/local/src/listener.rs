@@ -1,62 +1,65 @@
-//! The API on this machine's network. What it answers to a request that changes something is on the disk, safe from a loss
-//! of power, as it is in AWS.
+//! The HTTP listener of the API. It answers a request that changes something only after the change is on the disk, so that a
+//! power cut cannot undo it. AWS gives the same guarantee.
 
-use crate::embedded::EmbeddedAws;
 use axum::{
     Router,
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
 };
-use hookline::log::Seldom;
+use embedded_aws::EmbeddedAws;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+use telemetry::log::Seldom;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take to send the headers of a request, of the next one on an idle connection too.
+/// How long a client may take to send the headers of a request. This includes the wait for the next request on an idle
+/// connection.
 const HEADERS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Wait before accepting goes on where it failed: descriptors come free as requests end.
+/// The wait after a connection could not be accepted. Descriptors become free as requests end.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// How long a connection that was asked to end may take before the next one is asked.
+/// How long to wait for a connection that was asked to end, before the next one is asked.
 const ENDS_WITHIN: Duration = Duration::from_millis(50);
 
-/// A listener with a bound on its open connections. Where it is reached, the oldest ones are asked to end after the request
-/// that is under way, at once if none is; until one has ended, new ones wait in the system's queue.
+/// A listener with a bound on its open connections. When the bound is reached, it asks the oldest connections to end after the
+/// request under way, or at once if there is none. Until one has ended, new connections wait in the system's queue.
 pub(crate) struct Bounded {
     listener: TcpListener,
     permits: Arc<Semaphore>,
     connections_max: usize,
-    /// Asks each open connection to end, the oldest first; those that have ended are dropped now and then.
+    /// The tokens that ask the open connections to end, oldest first. Those of ended connections are removed from time to time.
     open: VecDeque<CancellationToken>,
-    told: Seldom,
+    /// Limits how often the listener logs.
+    log_limit: Seldom,
 }
 
 /// An accepted connection.
 struct Connection {
     stream: TcpStream,
-    /// Tells it to end after the request that is under way; cancelled also where it has ended.
+    /// Asks the connection to end after the request under way. Also cancelled once the connection has ended.
     end: CancellationToken,
     permit: OwnedSemaphorePermit,
 }
 
 impl Bounded {
-    /// Accepts from `listener`, with at most `connections_max` open at once.
+    /// Creates a listener that has at most `connections_max` connections open at once.
     pub(crate) fn new(listener: TcpListener, connections_max: usize) -> Self {
         let permits = Arc::new(Semaphore::new(connections_max));
-        Self { listener, permits, connections_max, open: VecDeque::new(), told: Seldom::new() }
+        Self { listener, permits, connections_max, open: VecDeque::new(), log_limit: Seldom::new() }
     }
 
-    /// The next connection, which is also told to end by `stop`. An error is logged and not given back: the next one may be accepted.
+    /// Waits for the next connection. `stop` also asks it to end. An error is logged and not returned, because the next attempt
+    /// may succeed.
     async fn accept(&mut self, stop: &CancellationToken) -> Connection {
         let permit = self.permit().await;
         loop {
@@ -73,7 +76,7 @@ impl Bounded {
                     return Connection { stream, end, permit };
                 }
                 Err(error) => {
-                    if self.told.now() {
+                    if self.log_limit.now() {
                         tracing::error!(%error, "a connection to the API could not be accepted");
                     }
                     tokio::time::sleep(AFTER_ERROR).await;
@@ -82,7 +85,7 @@ impl Bounded {
         }
     }
 
-    /// Accepts nothing more, and waits until all connections have ended.
+    /// Stops accepting, and waits until all connections have ended.
     async fn ended(self) {
         let Self { listener, permits, connections_max, .. } = self;
         drop(listener);
@@ -90,13 +93,14 @@ impl Bounded {
         let _all = permits.acquire_many(all).await;
     }
 
+    /// Waits until one more connection may be open.
     async fn permit(&mut self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 return permit;
             }
-            if self.told.now() {
-                tracing::warn!("the bound on connections to the API is reached: the oldest are closed, new ones wait");
+            if self.log_limit.now() {
+                tracing::warn!("the API has as many connections as it may have: the oldest are closed, new ones wait");
             }
             self.open.retain(|end| !end.is_cancelled());
             if let Some(oldest) = self.open.pop_front() {
@@ -110,10 +114,10 @@ impl Bounded {
     }
 }
 
-/// Serves `router` until `stop`, then what is under way.
+/// Serves `router` until `stop`, and then finishes the requests under way.
 pub(crate) async fn serve(mut listener: Bounded, router: Router, aws: EmbeddedAws, stop: CancellationToken) {
     let service = TowerToHyperService::new(router.layer(middleware::from_fn_with_state(aws, on_disk)));
-    // `axum::serve` has no such bound: a client that says nothing would keep its connection for good.
+    // `axum::serve` has no such timeout: a client that sends nothing would keep its connection forever.
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
     loop {
@@ -132,7 +136,7 @@ pub(crate) async fn serve(mut listener: Bounded, router: Router, aws: EmbeddedAw
                 }
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke off");
+                tracing::debug!(%error, "a connection failed");
             }
             end.cancel();
             drop(permit);
@@ -141,7 +145,7 @@ pub(crate) async fn serve(mut listener: Bounded, router: Router, aws: EmbeddedAw
     listener.ended().await;
 }
 
-/// Lets an answer go out only after what it promises is on the disk.
+/// Holds back the answer to a request that changes something until the change is on the disk.
 async fn on_disk(State(aws): State<EmbeddedAws>, request: Request, next: Next) -> Response {
     let changes_nothing = request.method().is_safe();
     let response = next.run(request).await;
@@ -154,14 +158,14 @@ async fn on_disk(State(aws): State<EmbeddedAws>, request: Request, next: Next) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hookline::time::Clock;
+    use domain::time::Clock;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         time::{Instant, timeout},
     };
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_go_on_is_cut_off_and_others_are_served() {
+    async fn a_client_that_stops_sending_is_disconnected_and_others_are_served() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (aws, stop) = (EmbeddedAws::open(None, Clock::system()).expect("in memory"), CancellationToken::new());
@@ -176,7 +180,7 @@ mod tests {
             client.read_to_end(&mut answer).await.expect("an end");
             assert!(!String::from_utf8_lossy(&answer).contains("served"));
         }
-        assert!(start.elapsed() >= HEADERS_WITHIN, "a slow client is given its time");
+        assert!(start.elapsed() >= HEADERS_WITHIN, "a slow client gets its time");
 
         let mut client = TcpStream::connect(address).await.expect("a connection");
         client.write_all(b"GET / HTTP/1.1\r\nHost: quick\r\nConnection: close\r\n\r\n").await.expect("written");
@@ -186,7 +190,8 @@ mod tests {
         stop.cancel();
         served.await.expect("it ends");
     }
-    /// A client that keeps its connection open and says nothing, or has had its answer, makes room for the next one.
+
+    /// A connection on which nothing was sent, or the request is answered, is closed for a new one.
     #[tokio::test]
     async fn the_oldest_connections_make_room_for_new_ones() {
         const CONNECTIONS_MAX: usize = 4;
@@ -210,6 +215,6 @@ mod tests {
         }
         assert!(permits.available_permits() < CONNECTIONS_MAX);
         stop.cancel();
-        timeout(Duration::from_secs(10), served).await.expect("idle connections do not hold it up").expect("it ends");
+        timeout(Duration::from_secs(10), served).await.expect("idle connections end at once").expect("it ends");
     }
 }

@@ -1,31 +1,31 @@
-//! The command line and environment of the local runner.
+//! The command line and the environment variables of the local process.
 
 use clap::{Parser, builder::FalseyValueParser};
-use hookline::schedule::{self, RetrySchedule};
+use domain::backoff::{self, RetrySchedule};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Hookline on one machine: webhook delivery in one process, on an embedded database.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "local", version)]
 pub struct Options {
-    /// Address to listen on; port 0 picks a free one.
+    /// Address to listen on; port 0 picks a free port.
     #[arg(long, value_name = "ADDR", env = "HOOKLINE_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Folder for the data.
+    /// Folder for the data; created if it is missing.
     #[arg(long, value_name = "DIR", env = "HOOKLINE_DATA", default_value = ".hookline")]
     pub data: PathBuf,
 
-    /// Keep everything in memory: nothing is left when the process ends.
+    /// Keep everything in memory; it is lost when the process ends.
     #[arg(long)]
     pub ephemeral: bool,
 
-    /// API token for the account 'default', with every scope; made once and kept in the data folder if not given.
+    /// API token of the account 'default', with every scope; if not given, generated once and kept in the data folder.
     #[arg(long, value_name = "TOKEN", env = "HOOKLINE_TOKEN", hide_env_values = true, value_parser = parse_token)]
     pub token: Option<String>,
 
-    /// Waits before each attempt.
-    #[arg(long, value_name = "LIST", env = "RETRY_SCHEDULE", default_value = schedule::DEFAULT)]
+    /// Wait before each attempt: the first since publication, each other since the attempt before.
+    #[arg(long, value_name = "LIST", env = "RETRY_SCHEDULE", default_value = backoff::DEFAULT)]
     pub retry_schedule: RetrySchedule,
 
     /// Allow only https receivers on public addresses, as a deployment does.
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn wrong_options_are_refused() {
         for wrong in [["--listen", "here"], ["--token", "short"], ["--retry-schedule", "soon"]] {
             assert!(Options::try_parse_from(["local"].iter().chain(&wrong)).is_err(), "{wrong:?}");
         }

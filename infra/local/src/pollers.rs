@@ -1,31 +1,33 @@
-//! What invokes the functions: stand-ins for Lambda's event source mappings on the two queues, and for EventBridge
-//! Scheduler's invocations. They hand over the same event types as Lambda does, and take partial batch failures.
+//! Invokes the functions, in place of Lambda's event source mappings on the three queues and of EventBridge Scheduler. The
+//! handlers get the same event types as from Lambda, and may report partial batch failures.
 
-use crate::embedded::{self, DueSchedule, EmbeddedAws};
+use application::App;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
-use hookline::{app::App, aws, delivery::Wakeup};
+use domain::delivery::Task;
+use embedded_aws::{self, DueSchedule, EmbeddedAws};
 use std::{collections::HashSet, sync::Arc, time::Duration};
+use store::aws;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// Messages of one invocation.
+/// The most messages of one invocation.
 const BATCH: i32 = 10;
-/// The longest poll that SQS takes.
+/// The longest poll that SQS allows.
 const LONG_POLL: Duration = Duration::from_secs(LONG_POLL_S as u64);
 const LONG_POLL_S: i32 = 20;
-/// Wait before a queue is asked again after an error.
+/// The wait before a queue is polled again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// Wait between two looks at all items for those that have expired. AWS takes days.
+/// The wait between two sweeps for expired items. AWS takes days.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How much of what no caller waits for, the records of attempts, a loss of power may undo; and how much of it the next 202
-/// puts on the disk beside its own event.
+/// The wait between two flushes. It bounds how many records of attempts a power cut can lose, since no caller waits for those.
+/// It also bounds how much the flush for a 202 has to write besides its own event.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
-/// Wait before a schedule whose invocation failed fires again.
+/// The wait before a schedule whose invocation failed fires again.
 const SCHEDULE_RETRY: Duration = Duration::from_secs(10);
 
-/// Polls `queue_url` until `stop`, with at most `concurrency` invocations of `handler` at once; then waits for those that
-/// are under way.
+/// Polls the queue at `queue_url` until `stop`, with at most `concurrency` invocations of `handler` at once. Then waits for the
+/// invocations under way.
 pub async fn poll_queue<F, Fut>(app: App, queue_url: String, concurrency: usize, stop: CancellationToken, handler: F)
 where
     F: Fn(SqsEvent) -> Fut + Clone + Send + 'static,
@@ -35,7 +37,7 @@ where
     loop {
         let received = async {
             let permit = permits.clone().acquire_owned().await;
-            (permit, receive(&app.sqs, &queue_url).await)
+            (permit, receive(&app.queues.sqs, &queue_url).await)
         };
         let (permit, messages) = tokio::select! {
             () = stop.cancelled() => break,
@@ -45,7 +47,7 @@ where
         match messages {
             Ok(messages) if messages.is_empty() => {}
             Ok(messages) => {
-                let (sqs, queue_url, handler) = (app.sqs.clone(), queue_url.clone(), handler.clone());
+                let (sqs, queue_url, handler) = (app.queues.sqs.clone(), queue_url.clone(), handler.clone());
                 invocations.spawn(async move {
                     invoke(&sqs, &queue_url, messages, handler).await;
                     drop(permit);
@@ -63,12 +65,12 @@ where
 async fn receive(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> anyhow::Result<Vec<Message>> {
     let call = sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH).wait_time_seconds(LONG_POLL_S);
     let call = call.message_system_attribute_names(MessageSystemAttributeName::All);
-    // This one call waits on purpose.
-    let patience = aws_sdk_sqs::Config::builder().timeout_config(aws::long_poll_timeouts(LONG_POLL));
-    Ok(call.customize().config_override(patience).send().await?.messages.unwrap_or_default())
+    // This call waits on purpose, so it needs longer timeouts.
+    let timeouts = aws_sdk_sqs::Config::builder().timeout_config(aws::long_poll_timeouts(LONG_POLL));
+    Ok(call.customize().config_override(timeouts).send().await?.messages.unwrap_or_default())
 }
 
-/// Invokes the handler with a batch, and deletes the messages that it does not report as failed.
+/// Invokes the handler with a batch. Then deletes the messages that it did not report as failed.
 async fn invoke<F, Fut>(sqs: &aws_sdk_sqs::Client, queue_url: &str, messages: Vec<Message>, handler: F)
 where
     F: Fn(SqsEvent) -> Fut,
@@ -90,22 +92,22 @@ where
         Ok(entries) => {
             if let Err(error) = sqs.delete_message_batch().queue_url(queue_url).set_entries(Some(entries)).send().await
             {
-                tracing::error!(%error, "handled messages could not be deleted: they will come again");
+                tracing::error!(%error, "handled messages could not be deleted: they will be received again");
             }
         }
         Err(error) => tracing::error!(%error, "a message has no receipt"),
     }
 }
 
-/// The event that Lambda makes of a batch of messages of the queue at `queue_url`.
+/// Returns the event that Lambda makes of a batch of messages of the queue at `queue_url`.
 pub fn sqs_event(messages: Vec<Message>, queue_url: &str) -> SqsEvent {
-    let arn = embedded::queue_arn_of(queue_url);
+    let arn = embedded_aws::queue_arn_of(queue_url);
     let mut event = SqsEvent::default();
     event.records = messages.into_iter().map(|message| record(message, &arn)).collect();
     event
 }
 
-/// The record that Lambda makes of a message of the queue with that ARN.
+/// Returns the record that Lambda makes of a message of the queue with this ARN.
 fn record(message: Message, queue_arn: &str) -> SqsMessage {
     let mut record = SqsMessage::default();
     record.message_id = message.message_id;
@@ -119,7 +121,7 @@ fn record(message: Message, queue_arn: &str) -> SqsMessage {
     record
 }
 
-/// Invokes `retry` with each schedule that falls due, until `stop`.
+/// Invokes `retry` with each schedule that is due, until `stop`.
 pub async fn poll_schedules(app: App, aws: EmbeddedAws, stop: CancellationToken) {
     let mut invocations = JoinSet::new();
     loop {
@@ -135,8 +137,8 @@ pub async fn poll_schedules(app: App, aws: EmbeddedAws, stop: CancellationToken)
 
 async fn fire(app: App, aws: EmbeddedAws, schedule: DueSchedule) {
     let fired = async {
-        let wakeup: Wakeup = serde_json::from_str(&schedule.input)?;
-        retry::handle(&app, wakeup).await?;
+        let task: Task = serde_json::from_str(&schedule.input)?;
+        retry::handle(&app, task).await?;
         aws.schedule_done(&schedule)
     };
     if let Err(error) = fired.await {
@@ -145,7 +147,7 @@ async fn fire(app: App, aws: EmbeddedAws, schedule: DueSchedule) {
     }
 }
 
-/// Deletes expired items now and then, until `stop`.
+/// Deletes expired items every [`SWEEP_EVERY`], until `stop`.
 pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -158,7 +160,7 @@ pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
     }
 }
 
-/// Puts what nobody waits for on the disk as well, until `stop`.
+/// Flushes every [`FLUSH_EVERY`], until `stop`, so that changes that no caller waits for reach the disk too.
 pub async fn flush(aws: EmbeddedAws, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -166,7 +168,7 @@ pub async fn flush(aws: EmbeddedAws, stop: CancellationToken) {
             () = tokio::time::sleep(FLUSH_EVERY) => {}
         }
         if let Err(error) = aws.flush().await {
-            tracing::error!(%error, "the disk cannot be written");
+            tracing::error!(%error, "the disk cannot be written to");
         }
     }
 }

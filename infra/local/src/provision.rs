@@ -1,6 +1,6 @@
-//! Makes what `template.yaml` makes in AWS: the tables and the queues, in the embedded AWS.
+//! Creates the tables and queues in the embedded AWS, as `template.yaml` does in AWS.
 
-use crate::embedded::{EmbeddedAws, QueueSettings};
+use application::config::{Config, WEBHOOKS_MAX};
 use aws_sdk_dynamodb::{
     error::DisplayErrorContext,
     operation::create_table::CreateTableError,
@@ -8,60 +8,60 @@ use aws_sdk_dynamodb::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
     },
 };
-use hookline::{
-    config::{Config, WEBHOOKS_MAX},
-    endpoint::EndpointPolicy,
-    schedule::RetrySchedule,
-    store::keys::{ACCOUNT, EXPIRES_AT, ID, PARTITION},
-};
+use domain::{backoff::RetrySchedule, endpoint_policy::EndpointPolicy};
+use embedded_aws::{EmbeddedAws, QueueAttributes};
 use std::time::Duration;
+use store::{
+    QueueSettings, TableSettings,
+    keys::{ACCOUNT, EXPIRES_AT, ID, PARTITION},
+    queues::{RECEIVES_MAX, VISIBILITY_TIMEOUT},
+};
 
-/// Queue of wake-ups.
+/// The queue of tasks.
 pub const DELIVERIES: &str = "deliveries";
-/// Queue of tasks for endpoints that have just timed out.
+/// The queue of tasks for endpoints that have just timed out.
 pub const SLOW_DELIVERIES: &str = "slow-deliveries";
-/// Queue of events and jobs.
+/// The queue of events and jobs.
 pub const EVENTS: &str = "events";
 
-/// Six times the time that a function may take, as AWS asks.
-const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(180);
-/// Receipts before a message goes to the dead-letter queue: with growing waits more than half an hour.
-const MAX_RECEIVE_COUNT: u32 = 30;
-
-/// The settings under which the functions find what [`provision`] makes.
+/// Returns the settings with which the functions find what [`provision`] creates.
 pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy: EndpointPolicy) -> Config {
     Config {
-        webhooks_table: "webhooks".to_owned(),
-        events_table: "events".to_owned(),
-        deliveries_table: "deliveries".to_owned(),
-        deliveries_queue_url: aws.queue_url(DELIVERIES),
-        slow_deliveries_queue_url: aws.queue_url(SLOW_DELIVERIES),
-        events_queue_url: aws.queue_url(EVENTS),
-        retry_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:retry".to_owned(),
-        scheduler_role_arn: "arn:aws:iam::000000000000:role/scheduler".to_owned(),
-        scheduler_dead_letter_arn: None,
-        schedule_group: "hookline".to_owned(),
+        tables: TableSettings {
+            webhooks: "webhooks".to_owned(),
+            events: "events".to_owned(),
+            deliveries: "deliveries".to_owned(),
+            retention: Duration::from_secs(30 * 24 * 60 * 60),
+            webhooks_max: WEBHOOKS_MAX,
+        },
+        queues: QueueSettings {
+            deliveries_url: aws.queue_url(DELIVERIES),
+            slow_deliveries_url: aws.queue_url(SLOW_DELIVERIES),
+            events_url: aws.queue_url(EVENTS),
+            retry_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:retry".to_owned(),
+            scheduler_role_arn: "arn:aws:iam::000000000000:role/scheduler".to_owned(),
+            scheduler_dead_letter_arn: None,
+            schedule_group: "hookline".to_owned(),
+        },
         retry_schedule,
-        retention: Duration::from_secs(30 * 24 * 60 * 60),
         publish_rate_limit: None,
-        webhooks_max: WEBHOOKS_MAX,
         endpoint_policy,
     }
 }
 
-/// Makes the tables and queues that are not there yet.
+/// Creates the tables and queues that do not exist yet, and updates the settings of existing queues.
 pub async fn provision(aws: &EmbeddedAws, config: &Config) -> anyhow::Result<()> {
-    let settings = QueueSettings { visibility_timeout: VISIBILITY_TIMEOUT, ..QueueSettings::default() };
+    let settings = QueueAttributes { visibility_timeout: VISIBILITY_TIMEOUT, ..QueueAttributes::default() };
     for (queue, source) in [(DELIVERIES, DELIVERIES), (SLOW_DELIVERIES, DELIVERIES), (EVENTS, EVENTS)] {
         let dead_letters = format!("{source}-dead-letters");
         aws.create_queue(&dead_letters, settings.clone())?;
         let (settings, dead_letter_queue) = (settings.clone(), Some(dead_letters));
-        aws.create_queue(queue, QueueSettings { max_receive_count: MAX_RECEIVE_COUNT, dead_letter_queue, ..settings })?;
+        aws.create_queue(queue, QueueAttributes { max_receive_count: RECEIVES_MAX, dead_letter_queue, ..settings })?;
     }
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws.sdk_config());
-    create_table(&dynamodb, &config.webhooks_table, ACCOUNT).await?;
-    create_table(&dynamodb, &config.events_table, PARTITION).await?;
-    create_table(&dynamodb, &config.deliveries_table, PARTITION).await
+    create_table(&dynamodb, &config.tables.webhooks, ACCOUNT).await?;
+    create_table(&dynamodb, &config.tables.events, PARTITION).await?;
+    create_table(&dynamodb, &config.tables.deliveries, PARTITION).await
 }
 
 async fn create_table(dynamodb: &aws_sdk_dynamodb::Client, name: &str, partition_key: &str) -> anyhow::Result<()> {
@@ -78,7 +78,7 @@ async fn create_table(dynamodb: &aws_sdk_dynamodb::Client, name: &str, partition
         Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
             return Ok(());
         }
-        Err(error) => anyhow::bail!("the table {name} cannot be made: {}", DisplayErrorContext(error)),
+        Err(error) => anyhow::bail!("the table {name} cannot be created: {}", DisplayErrorContext(error)),
     }
     let expiry = TimeToLiveSpecification::builder().attribute_name(EXPIRES_AT).enabled(true).build()?;
     let call = dynamodb.update_time_to_live().table_name(name).time_to_live_specification(expiry);

@@ -1,29 +1,29 @@
-//! All that is known of a delivery: the event, the webhook as it is now, what is stored of the delivery with its attempts,
-//! and the schedule that its next attempt waits in.
+//! Everything that is known about a delivery: the event, the webhook as it is now, the stored delivery with its attempts, and
+//! the schedule that the next attempt waits in.
 
 use anyhow::{anyhow, ensure};
+use application::App;
 use aws_sdk_scheduler::operation::get_schedule::GetScheduleError;
-use futures::try_join;
-use hookline::{
-    app::{App, causes},
-    delivery::{Delivery, Turn, Wakeup},
-    id::{AccountId, DeliveryId},
-    queue,
-    store::{deliveries, events, webhooks},
+use domain::{
+    account::AccountId,
+    delivery::{Delivery, Task, Trigger},
+    id::DeliveryId,
     webhook::WebhookView,
 };
+use futures::try_join;
 use serde_json::json;
+use store::{aws::causes, deliveries, events, schedules, webhooks};
 
-/// Prints the history as JSON, without the event's payload and the webhook's secret.
+/// Prints the history as JSON. Leaves out the event's payload and the webhook's secret.
 pub(crate) async fn print(app: &App, account: &AccountId, id: DeliveryId) -> anyhow::Result<()> {
     let (event, webhook, stored) = try_join!(
-        events::get(app, account, id.event),
-        webhooks::get(app, account, id.webhook),
-        deliveries::get(app, account, id)
+        events::get(&app.store, account, id.event),
+        webhooks::get(&app.store, account, id.webhook),
+        deliveries::get(&app.store, account, id)
     )?;
     ensure!(event.is_some() || stored.delivery.is_some(), "{account} has no delivery {id}: it may have expired");
-    let schedule = match stored.delivery.as_ref().and_then(next_wakeup) {
-        Some(wakeup) => schedule(app, &wakeup).await?,
+    let schedule = match stored.delivery.as_ref().and_then(next_task) {
+        Some(task) => schedule(app, &task).await?,
         None => None,
     };
     let event = event.map(|event| {
@@ -42,18 +42,18 @@ pub(crate) async fn print(app: &App, account: &AccountId, id: DeliveryId) -> any
     Ok(())
 }
 
-/// The wake-up of the attempt that is due next, as far as the schedule's name needs it.
-fn next_wakeup(delivery: &Delivery) -> Option<Wakeup> {
+/// Returns the task of the next attempt, if one is due. Only what the schedule's name is made of is set.
+fn next_task(delivery: &Delivery) -> Option<Task> {
     delivery.next_attempt_at?;
-    let turn = Turn::Scheduled { round: delivery.round, step: delivery.step + 1 };
-    let (account, generation) = (delivery.account.clone(), delivery.generation);
-    Some(Wakeup { account, delivery: delivery.delivery, generation, turn, slot: None, slow: false })
+    let trigger = Trigger::Scheduled { run: delivery.run, step: delivery.step + 1 };
+    let (account, epoch) = (delivery.account.clone(), delivery.epoch);
+    Some(Task { account, delivery: delivery.delivery, epoch, trigger, slot: None, slow: false })
 }
 
-/// The one-time schedule that brings `wakeup`, where it waits in one and not on the queue.
-async fn schedule(app: &App, wakeup: &Wakeup) -> anyhow::Result<Option<serde_json::Value>> {
-    let (group, name) = (&app.config.schedule_group, queue::schedule_name(wakeup));
-    match app.scheduler.get_schedule().group_name(group).name(&name).send().await {
+/// Returns the one-time schedule that `task` waits in. Returns `None` if it waits on the queue instead.
+async fn schedule(app: &App, task: &Task) -> anyhow::Result<Option<serde_json::Value>> {
+    let (group, name) = (&app.queues.settings.schedule_group, schedules::name(task));
+    match app.queues.scheduler.get_schedule().group_name(group).name(&name).send().await {
         Ok(found) => Ok(Some(json!({"group": group, "name": name, "fires": found.schedule_expression}))),
         Err(error) if error.as_service_error().is_some_and(GetScheduleError::is_resource_not_found_exception) => {
             Ok(None)

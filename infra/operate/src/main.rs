@@ -1,7 +1,15 @@
-//! `cargo run -p operate`: what an operator does to a deployed stack, with the operator's own AWS credentials.
+//! `cargo run -p operate`: the operator's commands on a deployed stack. They use the operator's own AWS credentials.
 //!
-//! The stack is found by its name alone: its settings are those of its `api` function, and what reads and writes its tables
-//! is the code that the functions run.
+//! The name of the stack is enough to find it: the commands read its settings from its `api` function. They read and write its
+//! tables and queues with the code that the functions run.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `stack.rs` | the search for the stack's settings |
+//! | `token.rs` | `token`: the first platform token |
+//! | `redrive.rs` | `redrive`: dead letters move back to their queue |
+//! | `history.rs` | `history`: everything about one delivery |
+//! | `stalled/` | `stalled`: deliveries that no task will attempt |
 
 mod history;
 mod redrive;
@@ -10,10 +18,10 @@ mod stalled;
 mod token;
 
 use clap::{Parser, Subcommand};
-use hookline::id::{AccountId, DeliveryId};
+use domain::{account::AccountId, id::DeliveryId};
 use redrive::Queue;
 
-/// What an operator does to a deployed stack. Credentials and region come from where the AWS CLI takes them.
+/// The operator's commands on a deployed stack. AWS credentials and region come from where the AWS CLI takes them.
 #[derive(Debug, Parser)]
 #[command(name = "operate", version)]
 struct Options {
@@ -27,34 +35,34 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a platform token and prints it, this once.
+    /// Create a platform token and print it. It cannot be printed again.
     Token {
-        /// Whose it is, for the list of tokens.
-        #[arg(long, default_value = "made by the operator")]
+        /// Whose token it is; the list of tokens shows this.
+        #[arg(long, default_value = "created by the operator")]
         description: String,
     },
-    /// Moves the dead letters of a queue back to it.
+    /// Move the dead letters of a queue back to it.
     Redrive {
-        /// Which queue.
+        /// The queue.
         queue: Queue,
-        /// Print them, and leave them where they are.
+        /// Print the dead letters, and do not move them.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Prints all that is known of a delivery, as JSON.
+    /// Print everything that is known about a delivery, as JSON.
     History {
-        /// Whose delivery it is.
+        /// The account of the delivery.
         #[arg(long)]
         account: AccountId,
-        /// `dlv_…`
+        /// The delivery's id, `dlv_…`.
         delivery: DeliveryId,
     },
-    /// Prints the deliveries that stand still, a line each: account, delivery, why, and for how long.
+    /// Print the stalled deliveries, one a line: account, delivery, reason, and for how long.
     Stalled {
-        /// Look at this account alone.
+        /// Search this account only.
         #[arg(long)]
         account: Option<AccountId>,
-        /// Put the task of each on the queue again. Where it is there already, that does no harm.
+        /// Put the task of each on the queue again. This does no harm if the task still exists.
         #[arg(long)]
         enqueue: bool,
     },
@@ -65,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let app = stack::find(&options.stack).await?;
     match options.command {
-        Command::Token { description } => token::make(&app, description).await,
+        Command::Token { description } => token::create(&app, description).await,
         Command::Redrive { queue, dry_run } => redrive::redrive(&app, queue, dry_run).await,
         Command::History { account, delivery } => Box::pin(history::print(&app, &account, delivery)).await,
         Command::Stalled { account, enqueue } => {
@@ -83,7 +91,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn the_command_line_is_valid() {
         Options::command().debug_assert();
     }
 }

@@ -1,25 +1,27 @@
-//! Moving dead letters back to the queue that they came from.
+//! Moves dead letters back to the queue that they came from.
 //!
-//! Each is put on its queue before it is deleted, so that none is lost; one that is moved twice is harmless. SQS gives it a
-//! new message id: a producer's event becomes a new event, should its message have been published in part before.
+//! Each message is put on its queue before it is deleted from the dead-letter queue, so none is lost. A message that is moved
+//! twice does no harm. SQS gives a moved message a new id. A producer's event without an idempotency key that was published in
+//! part before is therefore published again as a new event.
 
 use anyhow::{Context, anyhow};
+use application::App;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use clap::ValueEnum;
-use hookline::app::{App, causes};
 use serde::Deserialize;
+use store::aws::causes;
 
-/// Messages that one receipt takes.
+/// The most messages of one receive.
 const BATCH_MAX: i32 = 10;
-/// How long a dead letter is hidden from others while it is moved.
+/// How long a dead letter is hidden from other receivers while it is moved.
 const MOVE_S: i32 = 30;
-/// Long enough for SQS to ask all of its servers, so that an empty answer means an empty queue.
+/// How long a receive waits for messages. With a wait, SQS asks all of its servers, so an empty answer means an empty queue.
 const WAIT_S: i32 = 2;
 
 /// A queue that has dead letters.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Queue {
-    /// Wake-ups, those of schedules included.
+    /// Tasks, including those of schedules.
     Deliveries,
     /// Producers' events, and Hookline's own jobs.
     Events,
@@ -31,17 +33,17 @@ struct RedrivePolicy {
     dead_letter_target_arn: String,
 }
 
-/// Moves every dead letter back, and says how many; with `dry_run` prints their bodies instead.
+/// Moves every dead letter back, and prints how many it moved. With `dry_run`, prints their bodies instead.
 pub(crate) async fn redrive(app: &App, queue: Queue, dry_run: bool) -> anyhow::Result<()> {
     let queue_url = match queue {
-        Queue::Deliveries => &app.config.deliveries_queue_url,
-        Queue::Events => &app.config.events_queue_url,
+        Queue::Deliveries => &app.queues.settings.deliveries_url,
+        Queue::Events => &app.queues.settings.events_url,
     };
     let dead_letters_url = dead_letters_of(app, queue_url).await?;
-    // Those that come while this runs are left: what cannot be dealt with would go round for ever.
-    let there = count(app, &dead_letters_url).await?;
-    let (mut seen, mut looked_at) = (0, Vec::new());
-    while seen < there {
+    // Messages that arrive meanwhile are left. Otherwise a message that fails again would be moved in an endless loop.
+    let count_at_start = count(app, &dead_letters_url).await?;
+    let (mut seen, mut receipts) = (0, Vec::new());
+    while seen < count_at_start {
         let messages = receive(app, &dead_letters_url).await?;
         if messages.is_empty() {
             break;
@@ -50,17 +52,17 @@ pub(crate) async fn redrive(app: &App, queue: Queue, dry_run: bool) -> anyhow::R
         for message in messages {
             if dry_run {
                 println!("{}", message.body.as_deref().unwrap_or_default());
-                looked_at.push(message.receipt_handle);
+                receipts.push(message.receipt_handle);
             } else {
                 put_back(app, queue_url, &dead_letters_url, message).await?;
             }
         }
     }
-    // Only now, so that none is looked at twice.
-    for receipt in looked_at {
+    // They become visible only now, so that none is printed twice.
+    for receipt in receipts {
         show_again(app, &dead_letters_url, receipt).await?;
     }
-    let did = if dry_run { "there are" } else { "moved back" };
+    let did = if dry_run { "found" } else { "moved back" };
     eprintln!("{did} {seen} dead letters");
     Ok(())
 }
@@ -69,7 +71,7 @@ async fn dead_letters_of(app: &App, queue_url: &str) -> anyhow::Result<String> {
     let policy = attribute(app, queue_url, QueueAttributeName::RedrivePolicy).await?;
     let policy: RedrivePolicy = serde_json::from_str(&policy).context("the queue's redrive policy")?;
     let name = policy.dead_letter_target_arn.rsplit(':').next().unwrap_or_default();
-    let found = app.sqs.get_queue_url().queue_name(name).send().await;
+    let found = app.queues.sqs.get_queue_url().queue_name(name).send().await;
     let found = found.map_err(|error| anyhow!(causes(&error)))?;
     found.queue_url.context("the dead-letter queue has no URL")
 }
@@ -80,14 +82,14 @@ async fn count(app: &App, queue_url: &str) -> anyhow::Result<usize> {
 }
 
 async fn attribute(app: &App, queue_url: &str, name: QueueAttributeName) -> anyhow::Result<String> {
-    let call = app.sqs.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone());
+    let call = app.queues.sqs.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone());
     let found = call.send().await.map_err(|error| anyhow!(causes(&error)))?;
     let value = found.attributes.and_then(|mut attributes| attributes.remove(&name));
     value.with_context(|| format!("{queue_url} has no {name}"))
 }
 
 async fn receive(app: &App, queue_url: &str) -> anyhow::Result<Vec<Message>> {
-    let call = app.sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH_MAX);
+    let call = app.queues.sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH_MAX);
     let call = call.visibility_timeout(MOVE_S).wait_time_seconds(WAIT_S);
     let call = call.message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
     let received = call.send().await.map_err(|error| anyhow!(causes(&error)))?;
@@ -95,7 +97,7 @@ async fn receive(app: &App, queue_url: &str) -> anyhow::Result<Vec<Message>> {
 }
 
 async fn show_again(app: &App, queue_url: &str, receipt: Option<String>) -> anyhow::Result<()> {
-    let call = app.sqs.change_message_visibility().queue_url(queue_url).set_receipt_handle(receipt);
+    let call = app.queues.sqs.change_message_visibility().queue_url(queue_url).set_receipt_handle(receipt);
     call.visibility_timeout(0).send().await.map_err(|error| anyhow!(causes(&error)))?;
     Ok(())
 }
@@ -104,9 +106,9 @@ async fn show_again(app: &App, queue_url: &str, receipt: Option<String>) -> anyh
 async fn put_back(app: &App, queue_url: &str, dead_letters_url: &str, message: Message) -> anyhow::Result<()> {
     let group = message.attributes.and_then(|mut all| all.remove(&MessageSystemAttributeName::MessageGroupId));
     let body = message.body.unwrap_or_default();
-    let call = app.sqs.send_message().queue_url(queue_url).message_body(body).set_message_group_id(group);
+    let call = app.queues.sqs.send_message().queue_url(queue_url).message_body(body).set_message_group_id(group);
     call.send().await.map_err(|error| anyhow!(causes(&error)))?;
-    let call = app.sqs.delete_message().queue_url(dead_letters_url).set_receipt_handle(message.receipt_handle);
+    let call = app.queues.sqs.delete_message().queue_url(dead_letters_url).set_receipt_handle(message.receipt_handle);
     call.send().await.map_err(|error| anyhow!(causes(&error)))?;
     Ok(())
 }

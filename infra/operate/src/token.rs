@@ -1,23 +1,24 @@
-//! A platform token: the API issues account tokens alone, so the first token of a stack is made here.
+//! Creates a platform token. The API creates account tokens only, so the first token of a stack is created here.
 
-use hookline::{
-    app::App,
+use application::App;
+use domain::{
     id::TokenId,
-    store::tokens::{self, Scope, Token},
+    token::{self, Scope, Token},
 };
+use store::tokens;
 
-/// Makes a platform token and prints its text. Only its SHA-256 is stored.
-pub(crate) async fn make(app: &App, description: String) -> anyhow::Result<()> {
-    let (text, now) = (tokens::generate(&app.random), app.clock.now());
+/// Creates a platform token and prints its text. Only its SHA-256 is stored.
+pub(crate) async fn create(app: &App, description: String) -> anyhow::Result<()> {
+    let (text, now) = (token::generate(&app.random), app.clock.now());
     let token = Token {
         id: TokenId::new(now, &app.random),
         bound_to: None,
         scopes: vec![Scope::Manage, Scope::Publish, Scope::Platform],
         description: Some(description),
         created_at: now,
-        hash: tokens::hash(&text),
+        hash: token::hash(&text),
     };
-    tokens::create(app, &token).await?;
+    tokens::create(&app.store, &token).await?;
     println!("{text}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Percentiles, and the tables that are printed and written as JSON.
+//! Percentiles, and tables, which are printed and written as JSON.
 
 use serde_json::{Map, Value, json};
 use std::{
@@ -14,19 +14,19 @@ pub(crate) struct Figure {
     value: f64,
 }
 
-/// A figure of a row.
+/// Creates a figure.
 pub(crate) fn figure(name: &'static str, unit: &'static str, value: f64) -> Figure {
     Figure { name, unit, value }
 }
 
-/// What one run came to.
+/// The figures of one measurement.
 #[derive(Clone, Debug)]
 struct Row {
     label: String,
     figures: Vec<Figure>,
 }
 
-/// A section's figures.
+/// The figures of a section.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     name: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// An empty table: `name` in JSON, `title` for people.
+    /// Creates an empty table. `name` is its key in JSON, `title` explains it in print.
     pub(crate) fn new(name: &'static str, title: &'static str) -> Self {
         Self { name, title, rows: Vec::new() }
     }
@@ -57,7 +57,7 @@ impl Table {
     }
 }
 
-/// A heading, then a line for each row under the names and units of its figures.
+/// Prints a heading, the names and units of the figures, and a line for each row.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.name, self.title)?;
@@ -89,7 +89,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Three digits that count, as far as there is anything to count.
+/// Writes a value with three significant digits, and large values as whole numbers.
 fn shown(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -99,16 +99,16 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// All tables as one JSON document, with the machine and the moment.
+/// Returns all tables as one JSON document, with the machine and the time.
 pub(crate) fn json(tables: &[Table]) -> String {
     let sections: Map<String, Value> = tables.iter().map(|table| (table.name.to_owned(), table.json())).collect();
-    #[allow(clippy::disallowed_methods, reason = "the moment of the run, which nothing is decided by")]
+    #[allow(clippy::disallowed_methods, reason = "the time is only written down, and decides nothing")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let document = json!({"machine": machine(), "unix_seconds": now.as_secs(), "sections": sections});
     format!("{document:#}\n")
 }
 
-/// The machine, in a line.
+/// Describes the machine in one line.
 pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -118,14 +118,14 @@ pub(crate) fn machine() -> String {
     format!("{cores} cores, {}, load {load} before the run", model.unwrap_or("unknown CPU"))
 }
 
-/// The time that `share` of `times` are within, in milliseconds; 0 where there are none.
+/// Returns the percentile of `times` at `share` (0 to 1), in milliseconds, or 0 without times.
 pub(crate) fn percentile_ms(times: &mut [Duration], share: f64) -> f64 {
     times.sort_unstable();
     let index = (times.len() as f64 * share).ceil() as usize;
     times.get(index.clamp(1, times.len().max(1)) - 1).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
 
-/// p50, p95 and p99 of `times`.
+/// Returns p50, p95 and p99 of `times`.
 pub(crate) fn percentiles(mut times: Vec<Duration>) -> Vec<Figure> {
     [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
         .map(|(name, share)| figure(name, "ms", percentile_ms(&mut times, share)))

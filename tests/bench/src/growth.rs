@@ -1,8 +1,8 @@
-//! Whether what an event costs stays the same while everything around it grows: webhooks, stored deliveries, accounts, what
-//! waits in the queue, and what fails. Each case is compared with the small one of the same run.
+//! Measures whether an event costs the same with more webhooks, stored deliveries, accounts,
+//! waiting messages or failures. Each case is compared with the small one of the same run.
 //!
-//! The data are made in this process, by the product's own functions, since that is faster than its API; then the process
-//! that is measured is started on them.
+//! The data are made in this process with the product's own functions, which is faster than the
+//! API. Then the measured process is started on them.
 
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
@@ -11,42 +11,43 @@ use crate::{
     stack::{Executable, Stack},
     throughput::{CONNECTIONS, settled},
 };
-use futures::future::try_join_all;
-use hookline::{
-    app::{App, Lazy},
-    delivery::{Attempt, Delivery, DeliveryStatus, Turn, Verdict, Wakeup},
-    endpoint::EndpointPolicy,
-    id::{AccountId, EventId, WebhookId},
-    queue,
+use application::App;
+use domain::{
+    account::AccountId,
+    backoff::RetrySchedule,
+    delivery::{Attempt, Delivery, DeliveryStatus, Outcome, Task, Trigger},
+    endpoint_policy::EndpointPolicy,
+    id::{EventId, WebhookId},
     random::Random,
-    schedule::RetrySchedule,
     secret::Secret,
-    store::{
-        deliveries::{self, Versioned},
-        event_types::FoundTypes,
-        webhooks,
-    },
     time::Clock,
     webhook::Webhook,
 };
-use local::{embedded::EmbeddedAws, provision};
+use embedded_aws::EmbeddedAws;
+use futures::future::try_join_all;
+use local::provision;
 use std::{path::Path, time::Duration};
+use store::{
+    deliveries::{self, Put, Versioned},
+    queues, tasks, webhooks,
+};
 
-/// Events a second at which times are taken.
+/// Events a second while times are measured.
 const PER_SECOND: u32 = 25;
-/// How long the deliveries of a case may take.
+/// The longest wait for the deliveries of a case.
 const LIMIT: Duration = Duration::from_secs(600);
-/// Calls under way at once while data are made.
+/// Concurrent calls while data are made.
 const AT_ONCE: usize = 100;
-/// The account that events are published for, where there is one.
+/// The account of all events in cases with one account.
 const ACCOUNT: &str = "default";
-/// An account beside it.
+/// Another account, whose messages wait in the queue.
 const OTHER: &str = "other";
 
-/// What events cost in one case.
+/// The cost of an event in one case.
 struct Sample {
     publish_ms: f64,
     arrival_ms: f64,
+    /// Seconds a thousand requests to receivers.
     cpu: f64,
     memory_mb: f64,
 }
@@ -65,8 +66,10 @@ impl Sample {
 }
 
 pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
-    let mut table =
-        Table::new("growth", "medians of publishing and arriving, and CPU a thousand deliveries; x is against small");
+    let mut table = Table::new(
+        "growth",
+        "median times to publish and to arrive, CPU a thousand deliveries; x is relative to small",
+    );
     let (deliveries, backlog) = if quick { (20_000, 10_000) } else { (1_000_000, 100_000) };
     let one = Load { events: if quick { 1_000 } else { 5_000 }, ..Load::ONE };
 
@@ -93,34 +96,36 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
     table.row("1000 accounts", accounts.await?.figures(&small));
     let storm = Load { behaviour: Behaviour::FailOnce, attempts: 2, ..one };
     let storm = case(local, storm, async |app, urls| webhooks_of(app, ACCOUNT, urls, 1).await.map(|_| ()));
-    table.row("retry storm, an attempt", storm.await?.figures(&small));
+    table.row("retry storm, per attempt", storm.await?.figures(&small));
 
-    // One event for 10,000 webhooks keeps the machine busy for a while.
+    // An event for 10,000 webhooks keeps the machine busy for a while, so each waits for the one
+    // before.
     let apart = Load { webhooks: 10, events: one.events / 10, steady: 20, apart: true, ..one };
     let ten = case(local, apart, async |app, urls| webhooks_of(app, ACCOUNT, urls, 10).await.map(|_| ())).await?;
     table.row("10 webhooks", ten.figures(&ten));
     for webhooks in if quick { [100, 1_000] } else { [1_000, 10_000] } {
         let load = Load { webhooks, events: 3, steady: 11, ..apart };
         let many = case(local, load, async |app, urls| webhooks_of(app, ACCOUNT, urls, webhooks).await.map(|_| ()));
-        table.row(format!("{webhooks} webhooks, x against 10"), many.await?.figures(&ten));
+        table.row(format!("{webhooks} webhooks, x relative to 10"), many.await?.figures(&ten));
     }
     Ok(table)
 }
 
-/// What is published in a case.
+/// The events of a case.
 #[derive(Clone, Copy)]
 struct Load {
     accounts: usize,
-    /// Of each account.
+    /// The number of webhooks of each account.
     webhooks: usize,
-    /// Published in a burst, for the CPU.
+    /// The number of events in the burst, for which CPU is measured.
     events: usize,
-    /// Published before, for the times.
+    /// The number of events before it, for which times are measured.
     steady: usize,
-    /// Whether each of those waits until what the one before it began is over, in place of a steady pace.
+    /// Whether each of those waits until everything that the one before caused is done. Otherwise
+    /// they come at a steady rate.
     apart: bool,
     behaviour: Behaviour,
-    /// Of each delivery.
+    /// The number of attempts of each delivery.
     attempts: usize,
 }
 
@@ -136,7 +141,7 @@ impl Load {
     };
 }
 
-/// Makes a folder's data with `make`, starts the process on them, and publishes.
+/// Makes the data of a folder with `make`, starts the process on it, and publishes.
 async fn case<F>(local: &Executable, load: Load, make: F) -> anyhow::Result<Sample>
 where
     F: AsyncFn(&App, &Receiver) -> anyhow::Result<()>,
@@ -180,7 +185,8 @@ where
     })
 }
 
-/// Publishes one event from a thread of its own, so that what is timed does not wait for the receivers in this process.
+/// Publishes one event from a thread of its own, so that its time includes no wait for the
+/// receivers in this process.
 async fn alone<F>(client: Client, make: F) -> anyhow::Result<Vec<Sent>>
 where
     F: Fn(usize) -> Vec<u8> + Clone + Send + 'static,
@@ -192,25 +198,16 @@ where
     tokio::task::spawn_blocking(publish).await?
 }
 
-/// Hookline on the folder, in this process.
+/// Opens Hookline on the folder, in this process.
 async fn app(folder: &Path) -> anyhow::Result<App> {
     let clock = Clock::system();
     let aws = EmbeddedAws::open(Some(folder), clock.clone())?;
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
     provision::provision(&aws, &config).await?;
-    let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
-    Ok(App {
-        dynamodb: aws.dynamodb(),
-        sqs,
-        scheduler,
-        config,
-        clock,
-        random: Random::system(),
-        found_types: FoundTypes::default(),
-    })
+    Ok(App::new(aws.clients(), config, clock, Random::system()))
 }
 
-/// Registers webhooks of `account` for every event.
+/// Creates `count` webhooks of `account` for every event.
 async fn webhooks_of(app: &App, account: &str, receiver: &Receiver, count: usize) -> anyhow::Result<Vec<Webhook>> {
     let (account, now): (AccountId, _) = (account.parse()?, app.clock.now());
     let mut made = Vec::with_capacity(count);
@@ -219,17 +216,17 @@ async fn webhooks_of(app: &App, account: &str, receiver: &Receiver, count: usize
         let url = url.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
         let events = vec!["*".parse().map_err(|fault| anyhow::anyhow!("{fault:?}"))?];
         let id = WebhookId::new(now, &app.random);
-        made.push(Webhook::new(account.clone(), id, url, events, Secret::generate(&app.random), now));
+        made.push(Webhook::new(account.clone(), id, url, events, Secret::generate(&app.random)));
     }
     for some in made.chunks(AT_ONCE) {
-        try_join_all(some.iter().map(|webhook| webhooks::create(app, webhook))).await?;
+        try_join_all(some.iter().map(|webhook| webhooks::create(&app.store, webhook))).await?;
     }
     Ok(made)
 }
 
-/// Stores deliveries that went well.
+/// Stores `count` delivered deliveries of a webhook.
 async fn store_deliveries(app: &App, webhook: &Webhook, count: usize) -> anyhow::Result<()> {
-    let event_type: hookline::event_type::EventType =
+    let event_type: domain::event_type::EventType =
         crate::load::EVENT_TYPE.parse().map_err(|fault| anyhow::anyhow!("{fault:?}"))?;
     let now = app.clock.now();
     let attempt = Attempt {
@@ -240,27 +237,27 @@ async fn store_deliveries(app: &App, webhook: &Webhook, count: usize) -> anyhow:
         error: None,
         response_body: Some("ok".to_owned()),
     };
-    let verdict = Verdict { status: DeliveryStatus::Delivered, next_attempt_at: None };
+    let outcome = Outcome { status: DeliveryStatus::Delivered, next_attempt_at: None };
     for first in (0..count).step_by(AT_ONCE) {
         let puts = (first..count.min(first + AT_ONCE)).map(|_| {
-            let wakeup = Wakeup::first(webhook, EventId::new(now, &app.random));
-            let mut delivery = Delivery::untouched(&wakeup, event_type.clone());
-            delivery.record(&Turn::FIRST, attempt.clone(), verdict);
-            async move { deliveries::put(app, &Versioned::NONE, delivery).await }
+            let task = Task::first(webhook, EventId::new(now, &app.random));
+            let delivery = Delivery::new(&task, event_type.clone());
+            let delivery = delivery.recorded(&Trigger::FIRST, attempt.clone(), outcome);
+            async move { deliveries::put(&app.store, &Versioned::NONE, delivery).await }
         });
         for written in try_join_all(puts).await? {
-            anyhow::ensure!(written.is_ok(), "an id came twice");
+            anyhow::ensure!(matches!(written, Put::Written(_)), "a random id was repeated");
         }
     }
     Ok(())
 }
 
-/// Leaves messages on the queue that nobody gets for as long as is measured.
+/// Leaves `count` tasks on the queue, with a delay that is longer than the measurement.
 async fn leave_waiting(app: &App, webhook: &Webhook, count: usize) -> anyhow::Result<()> {
-    for first in (0..count).step_by(AT_ONCE * queue::BATCH_MAX) {
-        let wakeups = (first..count.min(first + AT_ONCE * queue::BATCH_MAX))
-            .map(|_| Wakeup::first(webhook, EventId::new(app.clock.now(), &app.random)));
-        queue::send_wakeups(app, &wakeups.collect::<Vec<_>>(), queue::DELAY_MAX).await?;
+    for first in (0..count).step_by(AT_ONCE * queues::BATCH_MAX) {
+        let tasks = (first..count.min(first + AT_ONCE * queues::BATCH_MAX))
+            .map(|_| Task::first(webhook, EventId::new(app.clock.now(), &app.random)));
+        tasks::enqueue(&app.queues, &tasks.collect::<Vec<_>>(), queues::DELAY_MAX).await?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! As much HTTP/1.1 as load and receivers need, by hand: whatever they spend, the process that is measured lacks.
+//! The part of HTTP/1.1 that the load and the receivers need. It is written by hand to use little
+//! CPU, which the measured process would otherwise lack.
 
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -7,18 +8,18 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A message's head: everything up to the empty line.
+/// A message's head: everything up to the empty line, that line included.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
-    /// Bytes of the head.
+    /// The head's size in bytes.
     pub(crate) bytes: usize,
-    /// Bytes of the body that follows.
+    /// The body's size in bytes.
     pub(crate) content_length: usize,
     /// The request line or the status line.
     pub(crate) first_line: String,
 }
 
-/// The head at the beginning of `buffer`, once it is whole.
+/// Reads the head at the beginning of `buffer`, or returns `None` if it is not complete.
 fn head(buffer: &[u8]) -> Option<Head> {
     let bytes = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&buffer[..bytes]).ok()?;
@@ -31,14 +32,14 @@ fn head(buffer: &[u8]) -> Option<Head> {
     Some(Head { bytes, content_length: length.unwrap_or(0), first_line })
 }
 
-/// One end of a connection that is kept.
+/// One end of a connection that is kept open.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -46,15 +47,15 @@ pub(crate) struct Answer {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to `address`.
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         Ok(Self::of(stream))
     }
 
-    /// The accepting end.
+    /// Wraps a connected stream.
     pub(crate) fn of(stream: TcpStream) -> Self {
-        // Without it a small answer may wait for the other side's acknowledgement.
+        // Otherwise a small answer may wait for the other side's acknowledgement.
         let _ = stream.set_nodelay(true);
         Self { stream, buffer: Vec::with_capacity(4096) }
     }
@@ -64,7 +65,8 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
-    /// Reads the next message, head and body; `None` where the other side has closed.
+    /// Reads the head and the body of the next message. Returns `None` if the other side has closed
+    /// the connection.
     pub(crate) async fn read(&mut self) -> std::io::Result<Option<(Head, Vec<u8>)>> {
         let head = loop {
             if let Some(head) = head(&self.buffer) {
@@ -90,11 +92,11 @@ impl Connection {
         self.write(request).await?;
         let (head, body) = self.read().await?.context("the connection was closed")?;
         let status = head.first_line.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok(Answer { status: status.context("no status")?, body })
+        Ok(Answer { status: status.context("the answer has no status")?, body })
     }
 }
 
-/// A request with a JSON body, ready to be written.
+/// Returns the bytes of a request with a JSON body.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in [("Content-Type", "application/json")].iter().chain(headers) {

@@ -1,4 +1,5 @@
-//! From publishing an event to its arrival, at a pace that leaves the machine idle most of the time.
+//! The time from publishing an event to its arrival, at a rate that leaves the machine idle most of
+//! the time.
 
 use crate::{
     figures::{Table, figure, percentiles},
@@ -8,18 +9,19 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Events a second: what the other servers were measured at.
+/// Events a second: the rate at which svix-server was measured.
 const PER_SECOND: u32 = 100;
-/// Events that warm connections and caches up, and are not counted.
+/// The number of first events, which open connections and fill caches, and are not counted.
 const WARM_UP: usize = 50;
-/// How long the last events may take.
+/// The longest wait for the last arrivals.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// svix-server's p50, p95 and p99 at the same pace on a machine of this kind, in milliseconds.
+/// svix-server's p50, p95 and p99 at the same rate on another machine of the same kind, in
+/// milliseconds.
 const SVIX_MS: [(&str, f64); 3] = [("p50", 4.2), ("p95", 9.6), ("p99", 15.4)];
 
 pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
-    let mut table = Table::new("latency", "from publishing to arrival, at 100 events a second to one webhook");
+    let mut table = Table::new("latency", "time from publishing to arrival, at 100 events a second to one webhook");
     let folder = local.folder()?;
     let stack = Stack::start(local, folder.path(), &[]).await?;
     let (client, receiver) = (Client::of(&stack), Receiver::start(Behaviour::Answer(200)).await?);

@@ -1,4 +1,4 @@
-//! The load: webhooks to register, and events to publish in a burst or at a steady pace.
+//! The load: registers webhooks, and publishes events in a burst or at a steady rate.
 
 use crate::{
     http::{Answer, Connection, request},
@@ -16,25 +16,25 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// What stands before an event's number in its payload.
+/// The text before an event's number in its payload.
 pub(crate) const NUMBER_KEY: &str = "\"number\":";
-/// Bytes of an event as it is delivered: what the other servers were measured with.
+/// Bytes of a delivered event. svix-server was measured with the same size.
 const PAYLOAD_BYTES: usize = 1024;
-/// Bytes of a delivered event besides its object: ids, type, time and punctuation.
+/// Bytes of a delivered event without its object: id, type, time and punctuation.
 const ENVELOPE_BYTES: usize = 142;
 /// The type of every event.
 pub(crate) const EVENT_TYPE: &str = "user.created";
 
-/// When an event was sent and how long its answer took.
+/// When an event was sent, and how long its answer took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
-    /// When it was sent, or was to be.
+    /// When it was sent.
     pub(crate) at: Instant,
-    /// How long until its 202.
+    /// The time until its 202.
     pub(crate) answered_in: Duration,
 }
 
-/// Who publishes, where to.
+/// A client of one stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     address: std::net::SocketAddr,
@@ -42,12 +42,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of `stack`.
+    /// Creates a client of `stack`.
     pub(crate) fn of(stack: &Stack) -> Self {
         Self { address: stack.address(), authorization: format!("Bearer {TOKEN}") }
     }
 
-    /// A request to this stack for `account`.
+    /// Returns a request for `account`.
     pub(crate) fn request(&self, method: &str, path: &str, account: &str, body: &str) -> Vec<u8> {
         let headers = [("Authorization", self.authorization.as_str()), ("Hookline-Account", account)];
         request(method, path, &headers, body)
@@ -69,21 +69,21 @@ impl Client {
         Ok(())
     }
 
-    /// The request that publishes the event `number` of `account`.
+    /// Returns the request that publishes the event `number` of `account`.
     pub(crate) fn publish(&self, account: &str, number: usize) -> Vec<u8> {
         let body = format!("{{\"type\":\"{EVENT_TYPE}\",\"data\":{{\"object\":{}}}}}", object(number));
         self.request("POST", "/v1/events", account, &body)
     }
 
-    /// The request that publishes `count` events at once.
+    /// Returns the request that publishes a batch of `count` events, numbered from `first`.
     pub(crate) fn publish_batch(&self, account: &str, first: usize, count: usize) -> Vec<u8> {
         let event = |number| format!("{{\"type\":\"{EVENT_TYPE}\",\"data\":{{\"object\":{}}}}}", object(number));
         let events: Vec<_> = (first..first + count).map(event).collect();
         self.request("POST", "/v1/events/batch", account, &format!("{{\"events\":[{}]}}", events.join(",")))
     }
 
-    /// Sends the requests that `make` makes for the numbers below `count` over so many `connections`, as fast as they are
-    /// answered.
+    /// Sends the requests that `make` returns for the numbers below `count`, over a number of
+    /// connections, as fast as they are answered.
     pub(crate) async fn burst<F>(&self, connections: usize, count: usize, make: F) -> anyhow::Result<Vec<Sent>>
     where
         F: Fn(usize) -> Vec<u8> + Clone + Send + 'static,
@@ -107,8 +107,8 @@ impl Client {
         in_order(tasks).await
     }
 
-    /// Sends a request each `1 / per_second` seconds, whether the one before is answered or not, so that a server that
-    /// stands still for a moment is not asked less.
+    /// Sends `per_second` requests a second. It does not wait for answers, so that a server that
+    /// stalls gets no fewer requests.
     pub(crate) async fn steady<F>(&self, count: usize, per_second: u32, make: F) -> anyhow::Result<Vec<Sent>>
     where
         F: Fn(usize) -> Vec<u8> + Clone + Send + 'static,
@@ -126,7 +126,7 @@ impl Client {
                     Some(connection) => connection,
                     None => client.connect().await?,
                 };
-                // The timer's own lateness is not the server's.
+                // Not the planned time: the server is not to blame for a late timer.
                 let at = Instant::now();
                 expect(&connection.exchange(&make(number)).await?, 202)?;
                 let sent = Sent { at, answered_in: at.elapsed() };
@@ -138,28 +138,30 @@ impl Client {
     }
 }
 
+/// Collects what the tasks sent, in the order of the numbers.
 async fn in_order(mut tasks: JoinSet<anyhow::Result<Vec<(usize, Sent)>>>) -> anyhow::Result<Vec<Sent>> {
     let mut all = Vec::new();
     while let Some(sent) = tasks.join_next().await {
-        all.extend(sent.context("a load task died")??);
+        all.extend(sent.context("a load task panicked")??);
     }
     all.sort_unstable_by_key(|(number, _)| *number);
     Ok(all.into_iter().map(|(_, sent)| sent).collect())
 }
 
-/// The publisher's object of the event `number`.
+/// Returns the object of the event `number`, padded to the size of the payload.
 fn object(number: usize) -> String {
     let fields = format!("{NUMBER_KEY}{number},\"pad\":\"\"");
     let pad = PAYLOAD_BYTES.saturating_sub(ENVELOPE_BYTES + fields.len() + 2);
     format!("{{{NUMBER_KEY}{number},\"pad\":\"{}\"}}", "x".repeat(pad))
 }
 
+/// Fails unless the answer has this status.
 fn expect(answer: &Answer, status: u16) -> anyhow::Result<()> {
     anyhow::ensure!(answer.status == status, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
     Ok(())
 }
 
-/// From sending each event to its arrival at each webhook.
+/// Returns the time from sending each event to each of its arrivals.
 pub(crate) fn arrival_times(sent: &[Sent], arrivals: &[Arrival]) -> Vec<Duration> {
     let time = |arrival: &Arrival| Some(arrival.at.saturating_duration_since(sent.get(arrival.number)?.at));
     arrivals.iter().filter_map(time).collect()

@@ -1,25 +1,26 @@
-//! `cargo run --release -p bench [-- --quick] [--json FILE] [SECTION…]`: what Hookline costs, as tables and as JSON.
+//! Measures what Hookline costs, and prints it as tables and as JSON:
+//! `cargo run --release -p bench [-- --quick] [--json FILE] [SECTION…]`.
 //!
-//! What is measured is a process of its own, built in release, with its data on the disk. The load and the receivers are
-//! this process, whose CPU is told apart. On a machine that is busy with other things, believe CPU seconds and ratios
-//! within one run, and no time.
+//! The measured process is a release build with its data on the disk. The load and the receivers
+//! are in this process, whose CPU is counted separately. On a busy machine, CPU seconds and ratios
+//! within one run are reliable, and times are not.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `throughput.rs` | a burst to 1 and 10 webhooks: events and deliveries a second, CPU, memory, latency at saturation |
-//! | `latency.rs` | publish to arrival at a steady pace |
-//! | `start.rs` | from exec to the first answer |
-//! | `neighbours.rs` | a healthy endpoint beside one that hangs |
-//! | `growth.rs` | the same with more of everything around it |
+//! | `throughput.rs` | a burst to 1 and to 10 webhooks: events and deliveries a second, CPU, memory, latency at full load |
+//! | `latency.rs` | publish to arrival at a steady rate |
+//! | `start.rs` | from exec to the first answer of the local process |
+//! | `neighbours.rs` | a healthy endpoint beside others that hang or fail |
+//! | `growth.rs` | the cost of an event with more webhooks, stored deliveries, accounts or waiting messages |
 //! | `recovery.rs` | the recovery of 100,000 held events by the `publish` function |
 //! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
-//! | `cost/` | dollars for each million deliveries on AWS |
-//! | `stack.rs` | the process that is measured |
+//! | `cost/` | dollars a million deliveries on AWS |
+//! | `stack.rs` | the measured process |
 //! | `token.rs` | a token to publish with |
-//! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and the little HTTP that they speak |
+//! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and their HTTP |
 //! | `figures.rs` | percentiles, tables, JSON |
 
-#![allow(clippy::cast_precision_loss, reason = "counts and times are far below what an f64 counts exactly")]
+#![allow(clippy::cast_precision_loss, reason = "counts and times are small enough for an f64 to hold exactly")]
 
 mod cost;
 mod figures;
@@ -45,20 +46,20 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 struct Options {
-    /// Takes a tenth of the time, for figures that are less exact.
+    /// Takes a tenth of the time. The figures are less exact.
     #[arg(long)]
     quick: bool,
 
-    /// Writes all figures to this file as well.
+    /// Writes all figures to this file too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// What to measure; if nothing is named everything, but with --quick neither the weight nor a recovery.
+    /// What to measure. By default everything, but with --quick neither weight nor recovery.
     #[arg(value_enum)]
     sections: Vec<Section>,
 }
 
-/// A part of the benchmark that can be run alone.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Section {
     Throughput,
@@ -75,7 +76,7 @@ enum Section {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let wanted = |section: &&Section| match options.sections.as_slice() {
-        // Builds with link-time optimisation are not quick.
+        // These need further builds with link-time optimisation, which take long.
         [] => !(options.quick && matches!(section, Section::Weight | Section::Recovery)),
         named => named.contains(section),
     };
@@ -89,7 +90,7 @@ async fn main() -> anyhow::Result<()> {
                 println!("{table}");
                 tables.push(table);
             }
-            // What takes long is not to be lost for what comes after it.
+            // The other sections still run, so that an error loses no figures of a long run.
             Err(error) => {
                 eprintln!("{section:?}: {error:#}");
                 failed.push(section);
@@ -113,7 +114,7 @@ impl Section {
             Self::Growth => growth::measure(local, quick).await,
             Self::Recovery => recovery::measure(quick).await,
             Self::Weight => weight::measure(quick).await,
-            // It has a runtime of its own, with a time of its own.
+            // This section starts a runtime of its own, with simulated time.
             Self::Cost => tokio::task::spawn_blocking(cost::measure).await?,
         }
     }

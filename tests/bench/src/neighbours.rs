@@ -1,4 +1,4 @@
-//! A healthy endpoint beside one that never answers: what the healthy one gets, alone and beside the other.
+//! Arrival times at a healthy endpoint, alone and beside endpoints that hang or fail.
 
 use crate::{
     figures::{Figure, Table, figure, percentiles},
@@ -8,25 +8,27 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Events a second, each of them to both endpoints.
+/// Events a second. Each goes to every endpoint.
 const PER_SECOND: u32 = 50;
-/// How long the last events may take to arrive at the healthy endpoint.
+/// The longest wait for the last arrivals at the healthy endpoint.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
-    let mut table = Table::new("neighbours", "arrivals at a healthy endpoint, 50 events a second");
+    let mut table =
+        Table::new("neighbours", "time from publishing to arrival at a healthy endpoint, at 50 events a second");
     let count = PER_SECOND as usize * if quick { 10 } else { 30 };
     table.row("alone", healthy(local, count, None).await?);
     table.row("beside one that hangs", healthy(local, count, Some((1, Behaviour::Hang))).await?);
     table.row("beside ten that hang", healthy(local, count, Some((10, Behaviour::Hang))).await?);
     table.row("beside one that fails", healthy(local, count, Some((1, Behaviour::Answer(500)))).await?);
-    // svix-server at the same: half of the events had not arrived when the others had.
+    // svix-server under the same load. Half of its events took 20 s or longer.
     table.row("svix-server, alone", vec![figure("p50", "ms", 7.0)]);
     table.row("svix-server, beside one that hangs", vec![figure("p50", "ms", 20_000.0)]);
     Ok(table)
 }
 
-/// `neighbours`: how many other webhooks there are, and how their receivers behave.
+/// Measures the arrivals at a healthy endpoint. `neighbours` is the number of other webhooks, and
+/// how their receivers behave.
 async fn healthy(
     local: &Executable,
     count: usize,

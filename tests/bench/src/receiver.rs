@@ -1,4 +1,4 @@
-//! Receivers: they note when each event arrived, and answer as they are told.
+//! Receivers that log when each event arrived, and answer as they are configured.
 
 use crate::http::Connection;
 use std::{
@@ -20,18 +20,18 @@ pub(crate) enum Behaviour {
     Answer(u16),
     /// Answers the first request of each event and webhook with 500, and 200 afterwards.
     FailOnce,
-    /// Says nothing for as long as the sender waits.
+    /// Never answers.
     Hang,
 }
 
-/// A request as it came.
+/// A request that arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
-    /// When its last byte had come.
+    /// When its last byte arrived.
     pub(crate) at: Instant,
-    /// The number in its path: which webhook it was for.
+    /// The number of its webhook, from the path.
     pub(crate) webhook: usize,
-    /// The number in its event.
+    /// The number of its event, from the body.
     pub(crate) number: usize,
 }
 
@@ -44,11 +44,11 @@ struct Log {
 #[derive(Debug, Default)]
 struct Seen {
     arrivals: Vec<Arrival>,
-    /// Webhook and number of what has come at least once.
+    /// The webhook and the event of each delivery that has arrived at least once.
     pairs: HashSet<(usize, usize)>,
 }
 
-/// A listening receiver; it stops when dropped.
+/// A listening receiver. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     address: SocketAddr,
@@ -65,30 +65,30 @@ impl Receiver {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let served = serve(stream, behaviour, Arc::clone(&shared));
-                // An error here is the sender going away, which is its right.
+                // An error means that the sender closed the connection, which it may.
                 tokio::spawn(async move { served.await.ok() });
             }
         });
         Ok(Self { address, log, task })
     }
 
-    /// The URL of the webhook `number` here.
+    /// Returns the URL of the webhook `number`.
     pub(crate) fn url(&self, number: usize) -> String {
         format!("http://{}/{number}", self.address)
     }
 
-    /// Waits for `count` different (event, webhook) pairs.
+    /// Waits for `count` different deliveries, and returns all arrivals.
     ///
     /// # Errors
-    /// They have not come within `limit`.
+    /// Fails if they have not arrived within `limit`.
     pub(crate) async fn wait_for(&self, count: usize, limit: Duration) -> anyhow::Result<Vec<Arrival>> {
         self.wait_until(|seen| seen.pairs.len() >= count, count, limit).await
     }
 
-    /// Waits for `count` requests, repeated ones included.
+    /// Waits for `count` requests, repeated ones included, and returns all arrivals.
     ///
     /// # Errors
-    /// They have not come within `limit`.
+    /// Fails if they have not arrived within `limit`.
     pub(crate) async fn wait_for_requests(&self, count: usize, limit: Duration) -> anyhow::Result<Vec<Arrival>> {
         self.wait_until(|seen| seen.arrivals.len() >= count, count, limit).await
     }
@@ -109,8 +109,10 @@ impl Receiver {
                 changed.await;
             }
         };
-        let came = tokio::time::timeout(limit, all).await;
-        came.map_err(|_| anyhow::anyhow!("{} of {count} deliveries came in {limit:?}", self.log.lock().arrivals.len()))
+        let arrived = tokio::time::timeout(limit, all).await;
+        arrived.map_err(|_| {
+            anyhow::anyhow!("waited {limit:?} for {count} requests; {} arrived", self.log.lock().arrivals.len())
+        })
     }
 }
 
@@ -121,8 +123,8 @@ impl Drop for Receiver {
 }
 
 impl Log {
-    /// Notes an arrival; tells whether it is the first of its event and webhook.
-    fn note(&self, arrival: Arrival) -> bool {
+    /// Logs an arrival, and returns whether it is the first of its delivery.
+    fn add(&self, arrival: Arrival) -> bool {
         let is_first = {
             let mut seen = self.lock();
             seen.arrivals.push(arrival);
@@ -144,7 +146,7 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, log: Arc<Log>) -> std::i
         let path = head.first_line.split(' ').nth(1).unwrap_or_default();
         let webhook = path.trim_start_matches('/').parse().unwrap_or_default();
         let arrival = Arrival { at, webhook, number: number_in(&body).unwrap_or_default() };
-        let is_first = log.note(arrival);
+        let is_first = log.add(arrival);
         let status = match behaviour {
             Behaviour::Answer(status) => Some(status),
             Behaviour::FailOnce => Some(if is_first { 500 } else { 200 }),
@@ -157,7 +159,7 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, log: Arc<Log>) -> std::i
     Ok(())
 }
 
-/// The number that the load gave the event.
+/// Returns the number that the load gave the event.
 fn number_in(body: &[u8]) -> Option<usize> {
     let key = crate::load::NUMBER_KEY.as_bytes();
     let digits = &body[body.windows(key.len()).position(|window| window == key)? + key.len()..];

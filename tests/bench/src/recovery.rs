@@ -1,5 +1,6 @@
-//! What the recovery of many held events costs the `publish` function, and everybody who publishes meanwhile: the functions' real
-//! binaries, one sandbox of each, on a strict AWS in this process.
+//! The recovery of many held events: what it costs the `publish` function, and how much it slows
+//! down publishing meanwhile. The functions are real binaries, one sandbox of each, on a strict AWS
+//! in this process.
 
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
@@ -7,23 +8,24 @@ use crate::{
     token,
 };
 use anyhow::Context;
+use application::App;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::QueueAttributeName;
-use futures::{StreamExt, TryStreamExt, stream};
-use hookline::{
-    app::App,
-    endpoint::EndpointPolicy,
+use domain::{
+    account::AccountId,
+    backoff::RetrySchedule,
+    endpoint_policy::EndpointPolicy,
     event::{Event, NewEvent},
-    id::{AccountId, EventId, WebhookId},
-    queue::{self, Job, Recover},
+    id::{EventId, WebhookId},
+    job::{Job, Recover},
     random::Random,
-    schedule::RetrySchedule,
     secret::Secret,
-    store::{StoreError, events, webhooks},
     time::Clock,
     webhook::{DisabledReason, RecoveryWindow, Webhook},
 };
-use local::{embedded::EmbeddedAws, pollers, provision};
+use embedded_aws::EmbeddedAws;
+use futures::{StreamExt, TryStreamExt, stream};
+use local::{pollers, provision};
 use serde_json::{Value, json, value::RawValue};
 use std::{
     process::Stdio,
@@ -33,26 +35,27 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use store::{StoreError, events, jobs, webhooks};
 use strict_aws::lambda::Lambda;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-/// Events a second that are published beside it.
+/// Events a second that are published meanwhile.
 const PER_SECOND: u32 = 25;
-/// Calls under way at once while events are made.
+/// Concurrent calls while events are stored.
 const AT_ONCE: usize = 100;
-/// How long a recovery may take.
+/// The longest time for a recovery.
 const LIMIT: Duration = Duration::from_secs(900);
-/// What a call of AWS takes within the region, as in `cost/meter.rs`. Without it the functions and the AWS in this process would
-/// contend for the same processors, which they do not in AWS.
+/// The time of a call to AWS within the region, as in `cost/meter.rs`. Without it, the functions
+/// and the AWS in this process would compete for the same processors, which they do not in AWS.
 const CALL: Duration = Duration::from_millis(5);
-/// Bytes of a held event's object, beside its name.
+/// Bytes of the only field in a held event's object.
 const OBJECT_BYTES: usize = 1_000;
 
 pub(crate) async fn measure(quick: bool) -> anyhow::Result<Table> {
     let mut table = Table::new(
         "recovery",
-        "recovery of held events by one sandbox of publish, and publishing beside it (a request's time in the api function)",
+        "recovery of held events by one sandbox of publish, and the time of a publish request in api",
     );
     let executables = [Executable::build("publish")?, Executable::build("api")?];
     let events = if quick { 10_000 } else { 100_000 };
@@ -70,7 +73,7 @@ impl Function {
     async fn start(executable: &Executable, aws: &EmbeddedAws, app: &App, name: &'static str) -> anyhow::Result<Self> {
         let lambda = Lambda::listen(aws.clone(), name, CALL).await;
         let mut command = Command::new(executable.path());
-        command.env_clear().envs(lambda.environment(&app.config)).kill_on_drop(true);
+        command.env_clear().envs(lambda.environment(app)).kill_on_drop(true);
         let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
         Ok(Self { lambda, child })
     }
@@ -85,10 +88,10 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
     let aws = EmbeddedAws::open(None, clock.clone())?;
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
     provision::provision(&aws, &config).await?;
-    let app = App::new(&aws.sdk_config(), config, clock, Random::system());
+    let app = App::new(aws.clients(), config, clock, Random::system());
     let account: AccountId = "acme".parse()?;
     let token = token::publisher(&app, &account).await?;
-    let webhook = hold(&app, &account, events).await?;
+    let webhook = webhook_with_held_events(&app, &account, events).await?;
 
     let publish = Arc::new(Function::start(publish, &aws, &app, "publish").await?);
     let api = Function::start(api, &aws, &app, "api").await?;
@@ -105,10 +108,10 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
             }
         }
     };
-    let events_queue = app.config.events_queue_url.clone();
+    let events_queue = app.queues.settings.events_url.clone();
     tokio::spawn(pollers::poll_queue(app.clone(), events_queue, 1, stop.clone(), handler));
 
-    // Its first request starts it.
+    // The first request waits for the function's start, so these times are not counted.
     publish_for(&api, &token, Duration::from_secs(1)).await?;
     let mut alone = publish_for(&api, &token, Duration::from_secs(10)).await?;
     let before = waiting(&app).await?;
@@ -127,7 +130,7 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
     Ok(vec![
         figure("time", "s", took.as_secs_f64()),
         figure("invocations", "", invocations.load(Ordering::Relaxed) as f64),
-        figure("publish's memory", "MB", publish.usage()?.peak_memory_mb()?),
+        figure("publish memory", "MB", publish.usage()?.peak_memory_mb()?),
         figure("alone p50", "ms", alone_ms),
         figure("beside p50", "ms", beside_ms),
         figure("beside p99", "ms", percentile_ms(&mut beside, 0.99)),
@@ -135,8 +138,8 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
     ])
 }
 
-/// A webhook that was disabled while so many events were published, and is enabled.
-async fn hold(app: &App, account: &AccountId, count: u64) -> anyhow::Result<Webhook> {
+/// Creates a webhook that was disabled while `count` events were published, and enables it.
+async fn webhook_with_held_events(app: &App, account: &AccountId, count: u64) -> anyhow::Result<Webhook> {
     let now = app.clock.now();
     let id = WebhookId::new(now, &app.random);
     let url = EndpointPolicy::AllowLoopback.judge_url("http://127.0.0.1:9/").expect("a URL");
@@ -146,40 +149,40 @@ async fn hold(app: &App, account: &AccountId, count: u64) -> anyhow::Result<Webh
         url,
         vec!["user.*".parse().expect("a subscription")],
         Secret::generate(&app.random),
-        now,
     );
-    webhooks::create(app, &webhook).await?;
+    webhooks::create(&app.store, &webhook).await?;
     change(app, &webhook, |webhook| webhook.disable(DisabledReason::Manual, app.clock.now())).await?;
     let object = RawValue::from_string(json!({"id": "x".repeat(OBJECT_BYTES)}).to_string())?;
     let new = NewEvent { event_type: "user.created".parse().expect("a name"), object, previous_data: None };
     let stored = stream::iter(0..count).map(|_| {
         let event = Event::new(account.clone(), EventId::new(app.clock.now(), &app.random), &new);
-        async move { events::put(app, &event).await }
+        async move { events::put(&app.store, &event).await }
     });
     stored.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     change(app, &webhook, |webhook| webhook.enable(app.clock.now())).await
 }
 
+/// Changes a webhook, and returns the changed one.
 async fn change(app: &App, webhook: &Webhook, change: impl Fn(&mut Webhook)) -> anyhow::Result<Webhook> {
     let change = |webhook: &mut Webhook| -> Result<(), StoreError> {
         change(webhook);
         Ok(())
     };
-    webhooks::change(app, &webhook.account, webhook.id, change).await?.context("the webhook is gone")
+    webhooks::change(&app.store, &webhook.account, webhook.id, change).await?.context("the webhook is gone")
 }
 
-/// Begins the recovery of all that the webhook has missed.
+/// Begins the recovery of all events that the webhook has missed.
 async fn begin(app: &App, webhook: &Webhook) -> anyhow::Result<()> {
     let now = app.clock.now();
     let enabled_at = webhook.enabled_at.context("the webhook is disabled")?;
     let (first, last) = (EventId::first_at(webhook.created_at), EventId::first_at(enabled_at));
-    let window = RecoveryWindow { round: now.unix_ms(), first, last };
-    let webhook = change(app, webhook, |webhook| webhook.note_recovery(window)).await?;
+    let window = RecoveryWindow { run: now.unix_ms(), first, last };
+    let webhook = change(app, webhook, |webhook| webhook.add_recovery(window)).await?;
     let job = Recover::begin(&webhook, window);
-    Ok(queue::send_job(app, &webhook.account, &Job::Recover(job)).await?)
+    Ok(jobs::enqueue(&app.queues, &webhook.account, &Job::Recover(job)).await?)
 }
 
-/// Publishes one event after the other at [`PER_SECOND`] for a time; what each request took.
+/// Publishes [`PER_SECOND`] events a second, one at a time, and returns the time of each request.
 async fn publish_for(api: &Function, token: &str, time: Duration) -> anyhow::Result<Vec<Duration>> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
     let (began, mut took) = (Instant::now(), vec![]);
@@ -189,13 +192,13 @@ async fn publish_for(api: &Function, token: &str, time: Duration) -> anyhow::Res
         ticks.tick().await;
         let sent = Instant::now();
         let answer = api.lambda.invoke(&event).await.map_err(|error| anyhow::anyhow!("{error}"))?;
-        anyhow::ensure!(answer["statusCode"] == 202, "publishing is answered {answer}");
+        anyhow::ensure!(answer["statusCode"] == 202, "publishing failed: {answer}");
         took.push(sent.elapsed());
     }
     Ok(took)
 }
 
-/// A request as API Gateway hands it over.
+/// Returns the event with which API Gateway hands over a request.
 fn request(method: &str, path: &str, token: &str, body: &str) -> Value {
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
@@ -210,10 +213,10 @@ fn request(method: &str, path: &str, token: &str, body: &str) -> Value {
     })
 }
 
-/// Tasks that wait on the deliveries' queue.
+/// Returns the number of tasks that wait on the `deliveries` queue.
 async fn waiting(app: &App) -> anyhow::Result<u64> {
-    let call = app.sqs.get_queue_attributes().queue_url(&app.config.deliveries_queue_url);
+    let call = app.queues.sqs.get_queue_attributes().queue_url(&app.queues.settings.deliveries_url);
     let answer = call.attribute_names(QueueAttributeName::ApproximateNumberOfMessages).send().await?;
-    let attributes = answer.attributes.context("no attributes")?;
+    let attributes = answer.attributes.context("the answer has no attributes")?;
     Ok(attributes[&QueueAttributeName::ApproximateNumberOfMessages].parse()?)
 }

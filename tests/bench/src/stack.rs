@@ -1,4 +1,5 @@
-//! The process that is measured: built by cargo, started on a folder on the disk, and watched by way of `/proc`.
+//! The measured process: built by cargo, started on a folder on the disk, and measured through
+//! `/proc`.
 
 use anyhow::Context;
 use serde_json::Value;
@@ -14,19 +15,20 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The token that every stack is given: every scope, for every account.
+/// The token of every stack. It has every scope, for every account.
 pub(crate) const TOKEN: &str = "hl_bench_0123456789abcdef";
-/// Clock ticks a second in `/proc`: a constant of Linux's interface, whatever the kernel counts by.
+/// Clock ticks a second in `/proc`: a constant of Linux's interface, whatever the kernel's own rate
+/// is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A program of this workspace, built in release.
+/// A program of this workspace, in a release build.
 #[derive(Clone, Debug)]
 pub(crate) struct Executable(PathBuf);
 
 impl Executable {
-    /// Asks cargo for the binary `name`, so that nothing stale is measured; `HOOKLINE_LOCAL_BIN` names another build of
-    /// `local` instead, as `HOOKLINE_PUBLISH_BIN` does of `publish`, and `HOOKLINE_PROFILE` another profile than `release`, to
-    /// compare.
+    /// Builds the binary `name` with cargo, so that no stale build is measured. To compare,
+    /// `HOOKLINE_LOCAL_BIN` names another build of `local`, `HOOKLINE_PUBLISH_BIN` one of `publish`
+    /// and so on, and `HOOKLINE_PROFILE` names another profile than `release`.
     pub(crate) fn build(name: &str) -> anyhow::Result<Self> {
         if let Some(given) = std::env::var_os(format!("HOOKLINE_{}_BIN", name.to_uppercase())) {
             return Ok(Self(given.into()));
@@ -39,98 +41,100 @@ impl Executable {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stderr(Stdio::inherit())
             .output()
-            .context("cargo does not run")?;
-        anyhow::ensure!(output.status.success(), "{name} does not build");
+            .context("cargo could not be run")?;
+        anyhow::ensure!(output.status.success(), "{name} could not be built");
         let executable = String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
             .find_map(|message| message["executable"].as_str().map(PathBuf::from));
-        executable.map(Self).with_context(|| format!("cargo names no executable of {name}"))
+        executable.map(Self).with_context(|| format!("cargo reported no executable of {name}"))
     }
 
-    /// Where it is.
+    /// Returns the executable's path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// An empty folder on the disk that the executable is on: a temporary folder may be memory.
+    /// Creates an empty folder on the executable's disk. (A folder of the system's for temporary
+    /// files may be in memory.)
     pub(crate) fn folder(&self) -> anyhow::Result<TempDir> {
         let beside = self.0.parent().context("an executable is in a folder")?;
         Ok(TempDir::with_prefix_in("bench-data-", beside)?)
     }
 }
 
-/// A running process of `local`; it is killed when dropped.
+/// A running process of `local`. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Stack {
     child: Child,
     address: SocketAddr,
     usage: Usage,
-    /// From exec to the line that tells the address.
+    /// The time from exec to the line that names the address.
     pub(crate) listening_in: Duration,
 }
 
 impl Stack {
-    /// Starts on the data in `folder`, with these further options.
+    /// Starts the process on the data in `folder`, with further options.
     pub(crate) async fn start(local: &Executable, folder: &Path, options: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(local.path());
         command.args(["--listen", "127.0.0.1:0", "--token", TOKEN, "--data"]).arg(folder).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         let began = Instant::now();
-        let mut child = command.spawn().with_context(|| format!("{} does not start", local.path().display()))?;
+        let mut child = command.spawn().with_context(|| format!("{} could not be started", local.path().display()))?;
         let usage = Usage::of(child.id().context("the process has ended")?);
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
         let first = lines.next_line().await?.unwrap_or_default();
         let listening_in = began.elapsed();
-        // Whatever else it prints is read, so that it never waits for a reader.
+        // Further output is read, so that the process never waits for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = first.strip_prefix("listening on http://").and_then(|address| address.parse().ok());
         let address = address.with_context(|| format!("the first line on stdout is {first:?}"))?;
         Ok(Self { child, address, usage, listening_in })
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What the process has used.
+    /// Returns what the process has used.
     pub(crate) fn usage(&self) -> &Usage {
         &self.usage
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits until it has ended.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 }
 
-/// What a process uses, by way of `/proc`.
+/// The CPU and memory that a process uses, from `/proc`.
 #[derive(Clone, Debug)]
 pub(crate) struct Usage(PathBuf);
 
 impl Usage {
-    /// Of the process with this id.
+    /// Returns the usage of the process with this id.
     pub(crate) fn of(id: u32) -> Self {
         Self(PathBuf::from(format!("/proc/{id}")))
     }
 
-    /// Of this process.
+    /// Returns the usage of this process.
     pub(crate) fn own() -> Self {
         Self(PathBuf::from("/proc/self"))
     }
 
-    /// CPU seconds, the kernel's for it included.
+    /// Returns CPU seconds, in user and in kernel mode.
     pub(crate) fn cpu_s(&self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(self.0.join("stat"))?;
-        // The name, in parentheses, may hold anything; what follows it is the third field.
-        let (_, fields) = stat.rsplit_once(") ").context("no stat")?;
+        // The second field is the name in parentheses, which may contain anything. The third
+        // follows.
+        let (_, fields) = stat.rsplit_once(") ").context("stat has no name in parentheses")?;
         let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
         Ok(ticks / TICKS_PER_SECOND)
     }
 
-    /// CPU time to the nanosecond, of the threads that there are now.
+    /// Returns the CPU time of the existing threads, to the nanosecond.
     pub(crate) fn cpu_exactly(&self) -> anyhow::Result<Duration> {
         let mut total_ns = 0;
         for thread in std::fs::read_dir(self.0.join("task"))? {
@@ -140,10 +144,10 @@ impl Usage {
         Ok(Duration::from_nanos(total_ns))
     }
 
-    /// The most memory that it has had resident, in MB.
+    /// Returns the largest resident memory so far, in MB.
     pub(crate) fn peak_memory_mb(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(self.0.join("status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("status has no VmHWM")?;
         let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib * 1024.0 / 1e6)
     }

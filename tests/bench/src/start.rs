@@ -1,4 +1,5 @@
-//! From exec to the first answer, on an empty folder and on one that has been used.
+//! The start of the local process, from exec to the first answer, on an empty folder and on a used
+//! one.
 
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
@@ -11,33 +12,38 @@ use std::{
 };
 
 pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
-    let mut table = Table::new("start", "the local process, from exec to its first answer (medians)");
-    let rounds = if quick { 5 } else { 21 };
+    let mut table =
+        Table::new("start", "start of the local process, from exec to its first answer (medians, largest memory)");
+    let repetitions = if quick { 5 } else { 21 };
     let mut fresh = Samples::default();
-    for _ in 0..rounds {
+    for _ in 0..repetitions {
         fresh.take(local, local.folder()?.path()).await?;
     }
     table.row("empty folder", fresh.figures());
     let (folder, mut used) = (local.folder()?, Samples::default());
+    // The first start makes the folder a used one.
     Samples::default().take(local, folder.path()).await?;
-    for _ in 0..rounds {
+    for _ in 0..repetitions {
         used.take(local, folder.path()).await?;
     }
     table.row("used folder", used.figures());
-    // svix-server's start, without its databases', on a machine of this kind.
+    // svix-server on another machine of the same kind, with its databases already running.
     table.row("svix-server", vec![figure("first answer", "ms", 114.0)]);
     Ok(table)
 }
 
+/// The samples of several starts.
 #[derive(Default)]
 struct Samples {
     listening: Vec<Duration>,
     answered: Vec<Duration>,
     cpu: Vec<Duration>,
+    /// The largest of all starts.
     memory_mb: f64,
 }
 
 impl Samples {
+    /// Starts the process once, and records the samples.
     async fn take(&mut self, local: &Executable, folder: &Path) -> anyhow::Result<()> {
         let began = Instant::now();
         let stack = Stack::start(local, folder, &[]).await?;

@@ -1,5 +1,6 @@
-//! A burst: as many events as are taken, to 1 and to 10 webhooks. What a delivery costs is the CPU from the first event to
-//! the last arrival, over the deliveries.
+//! A burst: events are published as fast as they are accepted, to 1 and to 10 webhooks. The cost of
+//! a delivery is the CPU from the first event until the process is idle again, divided by the
+//! number of deliveries.
 
 use crate::{
     figures::{Figure, Table, figure, percentiles},
@@ -9,16 +10,17 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// How long a burst may take to arrive.
+/// The longest wait for the arrivals of a burst.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Connections that publish events one by one.
+/// The number of connections that publish events one by one.
 pub(crate) const CONNECTIONS: usize = 64;
-/// Events that one request of a batch publishes, and connections that do.
+/// The number of events in a batch.
 const BATCH: usize = 100;
+/// The number of connections that publish batches.
 const BATCH_CONNECTIONS: usize = 8;
 
-/// svix-server with PostgreSQL 15 (`fsync` on) and Redis 7 on a machine of this kind, August 2026: CPU seconds a thousand
-/// deliveries, and deliveries a second.
+/// svix-server with PostgreSQL 15 (`fsync` on) and Redis 7 on another machine of the same kind,
+/// August 2026: webhooks, CPU seconds a thousand deliveries, and deliveries a second.
 const SVIX: [(usize, f64, f64); 2] = [(1, 2.34, 770.0), (10, 0.83, 2142.0)];
 
 /// How the events of a burst are published.
@@ -29,7 +31,7 @@ enum Publish {
 }
 
 pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
-    let mut table = Table::new("throughput", "a burst of 1 KB events; the data on disk, each event before its 202");
+    let mut table = Table::new("throughput", "a burst of 1 KB events; each event is on disk before its 202");
     let deliveries = if quick { 10_000 } else { 60_000 };
     for webhooks in [1, 10] {
         for publish in [Publish::OneByOne, Publish::InBatches] {
@@ -41,7 +43,7 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
             let figures = vec![
                 figure("deliveries", "/s", *per_second),
                 figure("CPU", "s/1000", *cpu_s),
-                figure("Svix", "x", 1.0),
+                figure("Svix CPU", "x", 1.0),
             ];
             table.row(format!("{webhooks} webhooks, svix-server"), figures);
         }
@@ -56,7 +58,7 @@ async fn burst(local: &Executable, webhooks: usize, events: usize, publish: Publ
     client.register("default", (0..webhooks).map(|number| receiver.url(number))).await?;
     let (cpu_before, own_before, began) = (stack.usage().cpu_s()?, Usage::own().cpu_s()?, Instant::now());
     let sent = send(&client, events, publish).await?;
-    let taken_in = began.elapsed();
+    let accepted_in = began.elapsed();
     let deliveries = webhooks * events;
     let arrivals = receiver.wait_for(deliveries, LIMIT).await?;
     let last = arrivals.iter().map(|arrival| arrival.at).max().unwrap_or(began);
@@ -66,11 +68,11 @@ async fn burst(local: &Executable, webhooks: usize, events: usize, publish: Publ
     let own = (Usage::own().cpu_s()? - own_before) / deliveries as f64 * 1000.0;
     let svix = SVIX.iter().find(|(svix_webhooks, ..)| *svix_webhooks == webhooks).map_or(0.0, |(_, cpu_s, _)| *cpu_s);
     let mut figures = vec![
-        figure("events", "/s", events as f64 / taken_in.as_secs_f64()),
+        figure("events", "/s", events as f64 / accepted_in.as_secs_f64()),
         figure("deliveries", "/s", deliveries as f64 / arrived_in.as_secs_f64()),
         figure("CPU", "s/1000", cpu),
-        figure("Svix", "x", svix / cpu),
-        figure("load", "s/1000", own),
+        figure("Svix CPU", "x", svix / cpu),
+        figure("load CPU", "s/1000", own),
         figure("memory", "MB", stack.usage().peak_memory_mb()?),
         figure("repeated", "", (arrivals.len() - deliveries) as f64),
     ];
@@ -78,7 +80,7 @@ async fn burst(local: &Executable, webhooks: usize, events: usize, publish: Publ
     Ok(figures)
 }
 
-/// Publishes; one entry for each event.
+/// Publishes the events, and returns one entry for each.
 async fn send(client: &Client, events: usize, publish: Publish) -> anyhow::Result<Vec<Sent>> {
     let publisher = client.clone();
     match publish {
@@ -94,12 +96,12 @@ async fn send(client: &Client, events: usize, publish: Publish) -> anyhow::Resul
 }
 
 fn arrival_percentiles(sent: &[Sent], arrivals: &[Arrival], publish: Publish) -> Vec<Figure> {
-    // A batch is published as a whole: its events have no time of their own.
+    // The events of a batch are sent together, so they have no times of their own.
     if publish == Publish::OneByOne { percentiles(arrival_times(sent, arrivals)) } else { Vec::new() }
 }
 
-/// Waits until the process uses next to no CPU: what it does after the last arrival, records and deletions, is a part of
-/// what deliveries cost.
+/// Waits until the process uses almost no CPU. After the last arrival it still records attempts and
+/// deletes messages, which is part of the cost of deliveries.
 pub(crate) async fn settled(stack: &Stack) -> anyhow::Result<()> {
     let mut before = stack.usage().cpu_s()?;
     loop {

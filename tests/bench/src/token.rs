@@ -1,22 +1,24 @@
-//! A token to publish with, where no process makes one.
+//! A token to publish with, for sections that run without the local process.
 
-use hookline::{
-    app::App,
-    id::{AccountId, TokenId},
-    store::tokens::{self, Scope, Token},
+use application::App;
+use domain::{
+    account::AccountId,
+    id::TokenId,
+    token::{self, Scope, Token},
 };
+use store::tokens;
 
-/// A new token that may publish for `account`.
+/// Creates a token that may publish for `account`, and returns its text.
 pub(crate) async fn publisher(app: &App, account: &AccountId) -> anyhow::Result<String> {
-    let (text, now) = (tokens::generate(&app.random), app.clock.now());
+    let (text, now) = (token::generate(&app.random), app.clock.now());
     let token = Token {
         id: TokenId::new(now, &app.random),
         bound_to: Some(account.clone()),
         scopes: vec![Scope::Publish],
         description: None,
         created_at: now,
-        hash: tokens::hash(&text),
+        hash: token::hash(&text),
     };
-    tokens::create(app, &token).await?;
+    tokens::create(&app.store, &token).await?;
     Ok(text)
 }

@@ -1,7 +1,8 @@
-//! What a cold start of each function weighs, against the least that a function in Rust can be, built with the same profile.
+//! Zip size, CPU, time and memory of each function's cold start, compared with the smallest
+//! function in Rust, built with the same profile.
 //!
-//! The functions run on a Runtime API of our own, which also answers their calls to AWS, over plain HTTP: a TLS handshake,
-//! which AWS's network adds, is the same for everybody.
+//! The functions run on the bench's own Runtime API, which also answers their calls to AWS, over
+//! plain HTTP. A TLS handshake would add the same to each function that calls AWS.
 
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
@@ -22,30 +23,32 @@ use tokio::{
     time::timeout,
 };
 
-/// The least that a function can be.
+/// The smallest function.
 const HELLO: &str = "hello";
-/// The functions.
+/// The functions of Hookline.
 const FUNCTIONS: [&str; 4] = ["api", "publish", "deliver", "retry"];
-/// How long a function may take to start or to answer.
+/// The longest wait for a function to start or to answer.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Root certificates as Debian and Amazon Linux keep them: one file, as the template has it.
+/// The files of root certificates of Debian and of Amazon Linux. Like the template, the bench names
+/// one file.
 const CERTIFICATES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 pub(crate) async fn measure(quick: bool) -> anyhow::Result<Table> {
-    let mut table = Table::new("weight", "cold start of each function on a Runtime API (medians); x is against hello");
-    let rounds = if quick { 7 } else { 101 };
+    let mut table =
+        Table::new("weight", "cold start of each function (medians, largest memory); x is relative to hello");
+    let repetitions = if quick { 7 } else { 101 };
     let mut measured = vec![];
     for name in std::iter::once(HELLO).chain(FUNCTIONS) {
         let executable = Executable::build(name)?;
-        // As Lambda has it, written in one go: what a linker leaves in the page cache costs more page faults.
+        // A copy, written at once as in Lambda: the linker's own output causes more page faults.
         let folder = executable.folder()?;
         std::fs::copy(executable.path(), folder.path().join(name))?;
         measured.push((name, folder, Starts::default()));
     }
-    // In turns: a machine's speed changes from one minute to the next.
-    for _ in 0..rounds {
+    // The functions take turns, because a machine's speed changes from minute to minute.
+    for _ in 0..repetitions {
         for (name, folder, starts) in &mut measured {
-            starts.take(name, &folder.path().join(*name)).await?;
+            starts.measure(name, &folder.path().join(*name)).await?;
         }
     }
     let mut hello = None;
@@ -62,38 +65,43 @@ pub(crate) async fn measure(quick: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// A moment of a start: time and CPU since exec.
+/// Time and CPU from exec to a moment of a start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Since {
     wall: Duration,
     cpu: Duration,
 }
 
+/// The samples of one function, from all its starts.
 #[derive(Debug, Default)]
 struct Starts {
+    /// At the first request for an event.
     next: Vec<Since>,
+    /// At the first answer.
     answer: Vec<Since>,
     memory_mb: Vec<f64>,
 }
 
+/// The medians of one function: pairs of time and CPU, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Medians {
     next: (f64, f64),
     answer: (f64, f64),
+    /// The largest, not the median.
     memory_mb: f64,
 }
 
 impl Starts {
-    /// Starts the function once, and lets it answer one event.
-    async fn take(&mut self, name: &str, path: &Path) -> anyhow::Result<()> {
+    /// Starts the function once, lets it answer one event, and records the samples.
+    async fn measure(&mut self, name: &str, path: &Path) -> anyhow::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (calls, mut received) = mpsc::unbounded_channel();
         let event = event(name).to_string();
         let served = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let served = serve(stream, event.clone(), tell.clone());
-                // A connection that breaks off is a function that has ended.
+                let served = serve(stream, event.clone(), calls.clone());
+                // The connection breaks when the function is killed.
                 tokio::spawn(async move { served.await.ok() });
             }
         });
@@ -103,7 +111,9 @@ impl Starts {
         let mut child = command.spawn()?;
         let usage = Usage::of(child.id().context("the function has ended")?);
         for samples in [&mut self.next, &mut self.answer] {
-            let call = timeout(LIMIT, told.recv()).await.with_context(|| format!("{name} hangs"))?;
+            let call = timeout(LIMIT, received.recv())
+                .await
+                .with_context(|| format!("{name} makes no call within {LIMIT:?}"))?;
             let Call { at, read } = call.with_context(|| format!("{name} has ended"))?;
             samples.push(Since { wall: at.duration_since(began), cpu: usage.cpu_exactly()? });
             drop(read);
@@ -128,10 +138,10 @@ impl Starts {
 impl Medians {
     fn figures(&self, hello: &Self) -> Vec<Figure> {
         vec![
-            figure("next wall", "ms", self.next.0),
-            figure("next CPU", "ms", self.next.1),
-            figure("next CPU", "x", self.next.1 / hello.next.1),
-            figure("answer wall", "ms", self.answer.0),
+            figure("/next time", "ms", self.next.0),
+            figure("/next CPU", "ms", self.next.1),
+            figure("/next CPU", "x", self.next.1 / hello.next.1),
+            figure("answer time", "ms", self.answer.0),
             figure("answer CPU", "ms", self.answer.1),
             figure("answer CPU", "x", self.answer.1 / hello.answer.1),
             figure("memory", "MB", self.memory_mb),
@@ -140,35 +150,37 @@ impl Medians {
     }
 }
 
-/// A call of the Runtime API. It is answered once `read` is dropped: until then the function waits, and its CPU can be read.
+/// A call of the Runtime API. It is answered when `read` is dropped. Until then the function waits,
+/// and its CPU can be read.
 struct Call {
     at: Instant,
     read: oneshot::Sender<()>,
 }
 
-/// Tells of a call, and returns when the function's CPU has been read.
-async fn tell_of(at: Instant, tell: &mpsc::UnboundedSender<Call>) -> anyhow::Result<()> {
+/// Reports a call, and returns when the function's CPU has been read.
+async fn report(at: Instant, calls: &mpsc::UnboundedSender<Call>) -> anyhow::Result<()> {
     let (read, is_read) = oneshot::channel();
-    tell.send(Call { at, read })?;
+    calls.send(Call { at, read })?;
     is_read.await.ok();
     Ok(())
 }
 
-/// Answers one connection as the Runtime API does, and as AWS does: with nothing in every table and every queue.
-async fn serve(stream: TcpStream, event: String, tell: mpsc::UnboundedSender<Call>) -> anyhow::Result<()> {
+/// Answers one connection, as the Runtime API does and as AWS does if every table and queue is
+/// empty.
+async fn serve(stream: TcpStream, event: String, calls: mpsc::UnboundedSender<Call>) -> anyhow::Result<()> {
     let mut connection = Connection::of(stream);
     while let Some((head, _)) = connection.read().await? {
         let at = Instant::now();
         let answer = match head.first_line.split(' ').nth(1).unwrap_or_default() {
             path if path.ends_with("/invocation/next") => {
-                tell_of(at, &tell).await?;
+                report(at, &calls).await?;
                 let headers = "Lambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: 9999999999999\r\n\
                     Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:000000000000:function:bench\r\n";
                 format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{event}", event.len())
             }
             path if path.contains("/invocation/") => {
-                // The answer, or the error; the next event never comes.
-                tell_of(at, &tell).await?;
+                // The function's answer, or its error. There is no second event.
+                report(at, &calls).await?;
                 "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".to_owned()
             }
             _ => {
@@ -181,7 +193,7 @@ async fn serve(stream: TcpStream, event: String, tell: mpsc::UnboundedSender<Cal
     Ok(())
 }
 
-/// What a function gets to do first: as little as its kind of event allows.
+/// Returns a function's first event: the one that causes the least work.
 fn event(name: &str) -> Value {
     match name {
         "api" => json!({
@@ -196,13 +208,14 @@ fn event(name: &str) -> Value {
         }),
         "retry" => json!({
             "account": "acme", "delivery": "dlv_01JMC3W5H8000000000000000001JMC3W5H800000000000000000",
-            "generation": 0, "turn": {"scheduled": {"round": 0, "step": 2}},
+            "epoch": 0, "trigger": "0.2",
         }),
         _ => json!({"Records": []}),
     }
 }
 
-/// What a deployment sets, with every address being ours.
+/// Returns the environment of a deployed function, with the bench in place of the Runtime API and
+/// of AWS.
 fn environment(address: &str) -> Vec<(&'static str, String)> {
     let mut environment =
         vec![("AWS_LAMBDA_RUNTIME_API", address.to_owned()), ("AWS_ENDPOINT_URL", format!("http://{address}"))];
@@ -229,19 +242,19 @@ fn environment(address: &str) -> Vec<(&'static str, String)> {
     environment
 }
 
-/// The size of the executable in a zip file, which deflates as gzip does.
+/// Returns the executable's size in a zip file, which compresses as gzip does.
 fn deflated_bytes(path: &Path) -> anyhow::Result<usize> {
-    let output = Tool::new("gzip").args(["-9", "--stdout"]).arg(path).output().context("gzip does not run")?;
+    let output = Tool::new("gzip").args(["-9", "--stdout"]).arg(path).output().context("gzip could not be run")?;
     anyhow::ensure!(output.status.success(), "gzip failed");
     Ok(output.stdout.len())
 }
 
-/// The crates that the package links, itself included.
+/// Returns how many crates the package links, itself included.
 fn crates_linked(package: &str) -> anyhow::Result<usize> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let mut tree = Tool::new(cargo);
     tree.args(["tree", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"]);
-    let output = tree.current_dir(env!("CARGO_MANIFEST_DIR")).output().context("cargo does not run")?;
+    let output = tree.current_dir(env!("CARGO_MANIFEST_DIR")).output().context("cargo could not be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut crates: Vec<_> =
         text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();

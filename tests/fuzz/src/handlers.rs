@@ -1,30 +1,33 @@
-//! Whole requests and messages, given to the real handlers on an embedded AWS in memory. Nothing polls its queues, so
-//! nothing is ever sent to anybody.
+//! Targets that give whole requests and messages to the real handlers, on an embedded AWS in
+//! memory. Nothing polls its queues, so nothing is sent to any receiver.
 
+use application::App;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use axum::{Router, body::Body};
 use deliver::Deliverer;
-use hookline::{
-    app::App,
-    delivery::Wakeup,
-    endpoint::{EndpointClient, EndpointPolicy},
+use domain::{
+    backoff::RetrySchedule,
+    delivery::Task,
+    endpoint_policy::EndpointPolicy,
     id::TokenId,
-    queue::Job,
+    job::Job,
     random::Random,
-    schedule::RetrySchedule,
-    store::tokens::{self, Scope, Token},
     time::{Clock, Timestamp},
+    token::{self, Scope, Token},
 };
+use embedded_aws::EmbeddedAws;
+use endpoint::EndpointClient;
 use http::{Request, header};
 use http_body_util::BodyExt;
-use local::{embedded::EmbeddedAws, provision};
+use local::provision;
+use store::tokens;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-/// The token that the fuzzer has.
+/// The fuzzer's token.
 const TOKEN: &str = "hl_fuzz_fuzz_fuzz";
 
-/// Everything that the handlers need, made once for a thread.
+/// Everything that the handlers need, created once for each thread.
 struct World {
     runtime: Runtime,
     app: App,
@@ -42,26 +45,27 @@ impl World {
         let clock = Clock::system();
         let aws = EmbeddedAws::open(None, clock.clone()).expect("in memory");
         let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::Strict);
-        let app = App::new(&aws.sdk_config(), config, clock, Random::system());
+        runtime.block_on(provision::provision(&aws, &config)).expect("tables and queues");
+        let app = App::new(aws.clients(), config, clock, Random::system());
         let token = Token {
             id: TokenId::derived(Timestamp::EPOCH, b"fuzz"),
             bound_to: Some("default".parse().expect("a name")),
             scopes: vec![Scope::Manage, Scope::Publish, Scope::Platform],
             description: None,
             created_at: app.clock.now(),
-            hash: tokens::hash(TOKEN),
+            hash: token::hash(TOKEN),
         };
         runtime.block_on(async {
-            provision::provision(&aws, &app.config).await.expect("tables and queues");
-            tokens::create(&app, &token).await.expect("a token");
+            tokens::create(&app.store, &token).await.expect("a token");
         });
-        let endpoints = EndpointClient::new(app.config.endpoint_policy).expect("a client");
+        let endpoints = EndpointClient::new(app.endpoint_policy).expect("a client");
         Self { runtime, router: api::router(app.clone()), deliverer: Deliverer::new(app.clone(), endpoints), app }
     }
 }
 
-/// A request: a line `METHOD PATH`, lines of headers, an empty line, the body. `TOKEN` in a header is a good token.
-/// Whatever comes is answered: with JSON where it is good, with a problem where it is not, and never with a 500.
+/// A request: a line `METHOD PATH`, lines of headers, an empty line, the body. `TOKEN` in a header
+/// stands for a valid token. The answer must be JSON if it is a success, and otherwise a problem
+/// document, and never a 500.
 pub(crate) fn api_request(bytes: &[u8]) {
     let end = bytes.windows(2).position(|window| window == b"\n\n").unwrap_or(bytes.len());
     let body = bytes.get(end + 2..).unwrap_or_default().to_vec();
@@ -75,7 +79,7 @@ pub(crate) fn api_request(bytes: &[u8]) {
         let value = String::from_utf8_lossy(&line[colon + 1..]).trim().replace("TOKEN", TOKEN);
         request = request.header(&line[..colon], value.as_bytes());
     }
-    // What is no HTTP does not come through to us.
+    // Such bytes are not HTTP, and never reach the handler.
     let Ok(request) = request.body(Body::from(body)) else { return };
     WORLD.with(|world| {
         world.runtime.block_on(async {
@@ -91,7 +95,7 @@ pub(crate) fn api_request(bytes: &[u8]) {
     });
 }
 
-/// The event that Lambda makes of one message.
+/// Returns the event with which Lambda hands over one message.
 fn event(body: &str) -> SqsEvent {
     let mut message = SqsMessage::default();
     message.message_id = Some("00000000-0000-4000-8000-000000000001".to_owned());
@@ -102,21 +106,22 @@ fn event(body: &str) -> SqsEvent {
     event
 }
 
-/// A message of the `deliveries` queue: what is no wake-up is given back, and a wake-up reads back as itself.
+/// A message of the `deliveries` queue. One that is no task must return to the queue. A task must
+/// survive a round trip through JSON.
 pub(crate) fn deliveries_message(bytes: &[u8]) {
     let body = &*String::from_utf8_lossy(bytes);
-    let wakeup: Option<Wakeup> = serde_json::from_str(body).ok();
-    if let Some(wakeup) = &wakeup {
-        let json = serde_json::to_string(wakeup).expect("JSON");
-        assert_eq!(&serde_json::from_str::<Wakeup>(&json).expect("the same"), wakeup);
+    let task: Option<Task> = serde_json::from_str(body).ok();
+    if let Some(task) = &task {
+        let json = serde_json::to_string(task).expect("JSON");
+        assert_eq!(&serde_json::from_str::<Task>(&json).expect("a task is read back"), task);
     }
     WORLD.with(|world| {
         let answer = world.runtime.block_on(deliver::handle(&world.deliverer, event(body)));
-        assert!(wakeup.is_some() || answer.batch_item_failures.len() == 1, "what is no wake-up was dropped");
+        assert!(task.is_some() || answer.batch_item_failures.len() == 1, "a message that is no task was dropped");
     });
 }
 
-/// A message of the `events` queue: a job of our own, or a producer's event.
+/// A message of the `events` queue: one of our jobs, or a producer's event.
 pub(crate) fn events_message(bytes: &[u8]) {
     let body = &*String::from_utf8_lossy(bytes);
     if let Ok(job) = serde_json::from_str::<Job>(body) {
@@ -128,7 +133,7 @@ pub(crate) fn events_message(bytes: &[u8]) {
     });
 }
 
-/// What Lambda hands over, as JSON, to both functions that take messages.
+/// The JSON that Lambda hands to the functions with a queue.
 pub(crate) fn sqs_event(bytes: &[u8]) {
     let Ok(event) = serde_json::from_slice::<SqsEvent>(bytes) else { return };
     WORLD.with(|world| {
@@ -140,8 +145,8 @@ pub(crate) fn sqs_event(bytes: &[u8]) {
     });
 }
 
-/// What EventBridge Scheduler hands over.
+/// The input of a schedule, which EventBridge Scheduler hands to `retry`.
 pub(crate) fn schedule_input(bytes: &[u8]) {
-    let Ok(wakeup) = serde_json::from_slice::<Wakeup>(bytes) else { return };
-    WORLD.with(|world| world.runtime.block_on(retry::handle(&world.app, wakeup)).expect("nothing fails in memory"));
+    let Ok(task) = serde_json::from_slice::<Task>(bytes) else { return };
+    WORLD.with(|world| world.runtime.block_on(retry::handle(&world.app, task)).expect("calls in memory do not fail"));
 }

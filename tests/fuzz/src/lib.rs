@@ -1,20 +1,20 @@
-//! Every parser of bytes from outside: each target takes any bytes, must not panic, and holds what it takes to what it
-//! promises.
+//! Fuzz targets for every parser of bytes from outside. A target gets any bytes, must not panic,
+//! and asserts what the parser promises about the input that it accepts.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `texts.rs` | ids, names, times, URLs, schedules: what is parsed from one text |
-//! | `handlers.rs` | whole requests and messages, given to the real handlers on the embedded AWS |
-//! | `main.rs` | the coverage-guided fuzzer (`infra/checks/fuzz`) |
-//! | `../corpus/<target>/` | bytes worth beginning with; `cargo test` tries them all |
+//! | `texts.rs` | parsers of one text: ids, names, times, URLs, schedules |
+//! | `handlers.rs` | the real handlers on the embedded AWS, with whole requests and messages |
+//! | `main.rs` | the coverage-guided fuzzer (`tests/checks/fuzz`) |
+//! | `../corpus/<target>/` | the inputs that fuzzing starts from; `cargo test` tries them all |
 
 mod handlers;
 mod texts;
 
-/// Something that takes bytes.
+/// A function that is given the bytes to try.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is that of its folder in `corpus/` too.
+/// Every target with its name, which is also the name of its folder in `corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("api_request", handlers::api_request),
     ("deliveries_message", handlers::deliveries_message),
@@ -37,7 +37,7 @@ mod tests {
     use proptest::{prelude::*, test_runner::TestRunner};
     use std::path::Path;
 
-    /// The corpus of a target.
+    /// Returns the inputs in the corpus of a target.
     fn corpus(target: &str) -> Vec<Vec<u8>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
         let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn every_corpus_is_tried_whole() {
+    fn targets_accept_every_input_of_their_corpus() {
         for (name, target) in TARGETS {
             let inputs = corpus(name);
             assert!(inputs.len() >= 3, "{name} has {} inputs", inputs.len());
@@ -54,12 +54,12 @@ mod tests {
             }
         }
         let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")).expect("the corpora");
-        assert_eq!(folders.count(), TARGETS.len(), "each folder is some target's");
+        assert_eq!(folders.count(), TARGETS.len(), "each folder should belong to a target");
     }
 
-    /// Neighbours of the corpus: some bytes of an input replaced, cut out or repeated.
+    /// Tries inputs of the corpus with some bytes replaced, cut out or repeated.
     #[test]
-    fn neighbours_of_the_corpus_are_tried() {
+    fn targets_accept_variations_of_their_corpus() {
         for (name, target) in TARGETS {
             let inputs = corpus(name);
             let some = (0..inputs.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<Vec<u8>>());

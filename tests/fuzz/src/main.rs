@@ -1,4 +1,5 @@
-//! The coverage-guided fuzzer of the target that `FUZZ_TARGET` names; `infra/checks/fuzz` builds and runs it.
+//! The coverage-guided fuzzer. It runs the target that `FUZZ_TARGET` names. `tests/checks/fuzz`
+//! builds and starts it.
 
 #![no_main]
 

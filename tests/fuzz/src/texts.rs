@@ -1,54 +1,57 @@
-//! What is parsed from one text. Nothing here does I/O.
+//! Targets for parsers of one text. Nothing here does I/O.
 
-use hookline::{
-    endpoint::{EndpointPolicy, EndpointUrl, RetryAfter},
+use domain::{
+    account::AccountId,
+    backoff::RetrySchedule,
+    endpoint_policy::{EndpointPolicy, EndpointUrl},
     event_type::{EventType, Subscription},
-    id::{AccountId, DeliveryId, EventId, InvalidId, TokenId, WebhookId},
+    id::{DeliveryId, EventId, InvalidId, TokenId, WebhookId},
     input::{Fields, InputError, new_event},
-    schedule::RetrySchedule,
     secret::Secret,
     signature,
-    store::keys,
     time::Timestamp,
 };
+use endpoint::RetryAfter;
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 use std::{fmt::Display, str::FromStr, time::Duration};
+use store::keys;
 
-/// Bytes that are no text reach none of these parsers.
+/// Returns the bytes as text. Bytes that are not UTF-8 never reach these parsers, so they become
+/// the empty text.
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// What is parsed is shown as it was written.
+/// Parses a text, and asserts that the value is displayed as it was written.
 fn shown_as_written<T: FromStr + Display>(text: &str) -> Option<T> {
     let parsed: T = text.parse().ok()?;
     assert_eq!(parsed.to_string(), text);
     Some(parsed)
 }
 
-/// An event to publish: what is taken is in the body as it stands, and every fault points into it.
+/// An event to publish. The accepted object is a part of the body, unchanged. Every fault has a
+/// JSON pointer and a detail.
 pub(crate) fn input_json(body: &[u8]) {
     let read = |body: &[u8]| {
         let mut fields = Fields::parse(body)?;
         let new = new_event(&mut fields);
-        fields.finish().map(|()| new)
+        fields.finish(|| new)
     };
     match read(body) {
         Ok(new) => {
-            let new = new.expect("what has no fault is an event");
             let object = new.object.get();
             assert!(object.starts_with('{') && text(body).contains(object), "{object}");
         }
         Err(InputError::Malformed(why)) => assert!(!why.is_empty()),
         Err(InputError::Invalid(faults)) => {
             assert!(!faults.is_empty());
-            let good = |pointer: &str| pointer.is_empty() || pointer.starts_with('/');
-            assert!(faults.iter().all(|fault| good(&fault.pointer) && !fault.detail.is_empty()), "{faults:?}");
+            let valid = |pointer: &str| pointer.is_empty() || pointer.starts_with('/');
+            assert!(faults.iter().all(|fault| valid(&fault.pointer) && !fault.detail.is_empty()), "{faults:?}");
         }
     }
 }
 
-/// Ids of every kind: one text each, and no separator of our keys in it.
+/// Ids of every kind. A text is an id of one kind at most, and has no separator of keys in it.
 pub(crate) fn id(bytes: &[u8]) {
     let text = text(bytes);
     let separators = ['#', '.', '/', ' ', '\0'];
@@ -58,18 +61,18 @@ pub(crate) fn id(bytes: &[u8]) {
         shown_as_written::<TokenId>(text).is_some(),
         shown_as_written::<DeliveryId>(text).is_some(),
     ];
-    assert!(kinds.iter().filter(|is| **is).count() <= 1, "{text} is of two kinds");
+    assert!(kinds.iter().filter(|is| **is).count() <= 1, "{text} is an id of two kinds");
     let account: Result<AccountId, InvalidId> = text.parse();
     if account.is_ok() || kinds.contains(&true) {
         assert!(!text.contains(separators), "{text}");
     }
     if let (Ok(account), Ok(webhook)) = (account, text.parse()) {
-        // An account may be called like a webhook, and is none: their keys stay apart.
+        // An account may have the name of a webhook's id. Their keys must still differ.
         assert_ne!(keys::webhook(&account, webhook), keys::event_type(text));
     }
 }
 
-/// Names of event types and subscriptions: fit for a header, a key, and a message.
+/// Event types and subscriptions. An accepted name must fit into a header, a key and a message.
 pub(crate) fn event_type(bytes: &[u8]) {
     let text = text(bytes);
     if let Some(event_type) = shown_as_written::<EventType>(text) {
@@ -79,11 +82,12 @@ pub(crate) fn event_type(bytes: &[u8]) {
     }
     if let Some(subscription) = shown_as_written::<Subscription>(text) {
         let json = serde_json::to_string(&subscription).expect("JSON");
-        assert_eq!(serde_json::from_str::<Subscription>(&json).expect("the same"), subscription);
+        assert_eq!(serde_json::from_str::<Subscription>(&json).expect("a subscription is read back"), subscription);
     }
 }
 
-/// A retry schedule: it ends, and no attempt is early or more than a tenth late.
+/// A retry schedule. It must end. An attempt must never be early, and at most a tenth of its wait
+/// late. If `Retry-After` asks for a longer wait, it must be due within two hours.
 pub(crate) fn retry_schedule(bytes: &[u8]) {
     let Ok(schedule) = text(bytes).parse::<RetrySchedule>() else { return };
     assert!((1..=20).contains(&schedule.steps()) && schedule.first_wait() <= Duration::from_mins(15));
@@ -102,7 +106,7 @@ pub(crate) fn retry_schedule(bytes: &[u8]) {
     }
 }
 
-/// `Retry-After`, each line one value of the header.
+/// `Retry-After` headers, one value a line. Several values must be ignored.
 pub(crate) fn retry_after(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     let values = bytes.split(|byte| *byte == b'\n').take(4).map(HeaderValue::from_bytes);
@@ -110,11 +114,12 @@ pub(crate) fn retry_after(bytes: &[u8]) {
         headers.append(RETRY_AFTER, value);
     });
     if let Some(asked) = RetryAfter::from_headers(&headers) {
-        assert_eq!(headers.len(), 1, "{asked:?} of several");
+        assert_eq!(headers.len(), 1, "{asked:?} was read from several values");
     }
 }
 
-/// A webhook's URL: what is taken is `https`, public where it shows an address, and can be sent.
+/// A webhook's URL. An accepted URL can be sent in a request. If it names an address, the policy
+/// allows it. Under the strict policy, it is `https`.
 pub(crate) fn endpoint_url(bytes: &[u8]) {
     let text = text(bytes);
     let _ = EndpointUrl::stored(text);
@@ -127,32 +132,33 @@ pub(crate) fn endpoint_url(bytes: &[u8]) {
         assert!(!text.contains(|c: char| c.is_control() || c.is_whitespace()), "{text:?}");
         let host = parsed.host_str().unwrap_or_default();
         let address = host.trim_matches(['[', ']']).trim_end_matches('.').parse();
-        assert!(address.map_or(true, |ip| policy.allows(ip)), "{text} is taken and leads to {host}");
+        assert!(address.map_or(true, |ip| policy.allows(ip)), "{text} was accepted but leads to {host}");
         if policy == EndpointPolicy::Strict {
             assert!(parsed.scheme() == "https" && (host.contains('.') || host.contains(':')), "{text}");
         }
     }
 }
 
-/// RFC 3339: what is read is shown, and read again, as the same second.
+/// An RFC 3339 time. An accepted time is displayed, and read back, as the same second.
 pub(crate) fn time(bytes: &[u8]) {
     let Ok(moment) = Timestamp::parse_rfc3339(text(bytes)) else { return };
     let shown = moment.to_string();
     assert!(shown.len() == 20 && shown.ends_with('Z'), "{shown}");
-    let again = Timestamp::parse_rfc3339(&shown).expect("what is shown is read");
+    let again = Timestamp::parse_rfc3339(&shown).expect("a displayed time can be read");
     assert_eq!((again.unix_seconds(), again.unix_ms() % 1000), (moment.unix_seconds(), 0));
     assert!(EventId::first_at(moment).made_at() == moment, "{shown}");
 }
 
-/// A secret: it signs, its signatures are fit for headers, and it does not show.
+/// A secret. It must sign, its signatures must fit into headers, and `Debug` must not show it.
 pub(crate) fn secret(bytes: &[u8]) {
     let text = text(bytes);
     let Ok(secret) = Secret::parse(text) else { return };
     assert_eq!(secret.expose(), text);
     let another = Secret::parse("your_webhook_secret").expect("valid");
-    assert_eq!(format!("{secret:?}"), format!("{another:?}"), "all look alike");
+    assert_eq!(format!("{secret:?}"), format!("{another:?}"), "Debug should show all secrets alike");
     assert!(!secret.standard_key().is_empty());
-    let (of_body, standard) = (signature::of_body(&secret, bytes), signature::standard([&secret], "evt_1", 1, bytes));
-    assert!(HeaderValue::from_str(&of_body).is_ok() && HeaderValue::from_str(&standard).is_ok());
-    assert!(of_body.len() == 64 && standard.starts_with("v1,") && standard.len() == 47, "{of_body} {standard}");
+    let (body_hmac, standard) =
+        (signature::body_hmac(&secret, bytes), signature::standard([&secret], "evt_1", 1, bytes));
+    assert!(HeaderValue::from_str(&body_hmac).is_ok() && HeaderValue::from_str(&standard).is_ok());
+    assert!(body_hmac.len() == 64 && standard.starts_with("v1,") && standard.len() == 47, "{body_hmac} {standard}");
 }

@@ -1,11 +1,12 @@
-//! Attempts: numbered, in order, none twice without an excuse, none early, no more than the schedule has.
+//! Attempts are numbered in order. None is sent twice without an excuse, none is early, and a run
+//! has no more attempts than the retry schedule.
 
 use std::time::Duration;
 
-use hookline::delivery::{Attempt, Delivery, DeliveryStatus};
-use hookline::id::DeliveryId;
-use hookline::schedule::RETRY_AFTER_MAX;
-use hookline::time::Timestamp;
+use domain::backoff::RETRY_AFTER_MAX;
+use domain::delivery::{Attempt, Delivery, DeliveryStatus, Trigger};
+use domain::id::DeliveryId;
+use domain::time::Timestamp;
 
 use super::{Facts, Violations};
 use crate::faults::Kind;
@@ -25,11 +26,13 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
     }
 }
 
+/// Returns the number of the attempt, from 1.
 fn number(post: &Post) -> u32 {
     post.header("x-webhook-attempt").parse().unwrap_or(0)
 }
 
-/// Numbers rise by one; one that is missing was no request at all, one that comes twice has an excuse.
+/// Checks that the numbers rise by one. A missing number must be of an attempt without an answer,
+/// and a repeated one must have an excuse.
 fn check_numbers(
     facts: &Facts<'_>,
     id: DeliveryId,
@@ -43,10 +46,10 @@ fn check_numbers(
     };
     let mut before: Option<&Post> = None;
     for &post in posts {
-        let last = before.map_or(0, number);
+        let previous = before.map_or(0, number);
         let this = number(post);
-        violations.unless(this >= last && (last + 1..this).all(unsent), || {
-            format!("{id}: attempt {this} was sent after attempt {last}")
+        violations.unless(this >= previous && (previous + 1..this).all(unsent), || {
+            format!("{id}: attempt {this} was sent after attempt {previous}")
         });
         if let Some(before) = before.filter(|before| number(before) == this) {
             violations.unless(is_excused(facts, id, before, post), || {
@@ -57,71 +60,72 @@ fn check_numbers(
     }
 }
 
-/// Whether a fault kept the sender of `first` from recording it before `second` was sent: its process ended, or its calls
-/// for that delivery failed.
+/// Whether a fault kept the sender of `first` from recording it before `second` was sent: its
+/// process died, or its calls about that delivery failed.
 fn is_excused(facts: &Facts<'_>, id: DeliveryId, first: &Post, second: &Post) -> bool {
     let suffix = format!("/{}", id.event);
     facts.record.faults.iter().any(|fault| {
-        let ends_process =
+        let kills_process =
             matches!(fault.kind, Kind::CrashBefore | Kind::CrashAfter | Kind::CrashAfterPost | Kind::Hang);
         let is_of_delivery = fault.subject.starts_with("deliveries/")
             && fault.subject.ends_with(&suffix)
             && fault.subject.contains(&id.webhook.to_string());
         fault.invocation == Some(first.invocation)
             && (first.at_ms..=second.at_ms).contains(&fault.at_ms)
-            && (ends_process || is_of_delivery)
+            && (kills_process || is_of_delivery)
     })
 }
 
-/// What is recorded is what happened.
+/// Checks that the recorded attempts, and the status `delivered`, agree with the requests that the
+/// receiver got.
 fn check_record(id: DeliveryId, delivery: &Delivery, posts: &[&Post], violations: &mut Violations) {
     for attempt in delivery.attempts.values() {
-        let reached = posts.iter().any(|post| number(post) == attempt.number && post.status == attempt.status_code);
-        violations.unless(attempt.status_code.is_none() || reached, || {
-            format!("{id}: attempt {} is recorded and was never sent", attempt.number)
+        let was_sent = posts.iter().any(|post| number(post) == attempt.number && post.status == attempt.status_code);
+        violations.unless(attempt.status_code.is_none() || was_sent, || {
+            format!("{id}: attempt {} is recorded but was never sent", attempt.number)
         });
     }
-    let taken = posts.iter().any(|post| post.is_taken());
-    violations.unless(delivery.status != DeliveryStatus::Delivered || taken, || {
-        format!("{id}: is delivered, and its receiver took nothing")
+    let is_accepted = posts.iter().any(|post| post.is_accepted());
+    violations.unless(delivery.status != DeliveryStatus::Delivered || is_accepted, || {
+        format!("{id}: is delivered, but its receiver accepted no request")
     });
 }
 
-/// The attempts of a delivery that a run of the schedule made: round, step, attempt.
+/// Returns the scheduled attempts of a delivery: run, step, attempt.
 fn scheduled(delivery: &Delivery) -> impl Iterator<Item = (i64, u32, &Attempt)> {
-    delivery.attempts.iter().filter_map(|(turn, attempt)| {
-        let (round, step) = turn.split_once('.')?;
-        Some((round.parse().ok()?, step.parse().ok()?, attempt))
+    delivery.attempts.iter().filter_map(|(trigger, attempt)| match trigger {
+        Trigger::Scheduled { run, step } => Some((*run, *step, attempt)),
+        Trigger::Manual { .. } | Trigger::Test => None,
     })
 }
 
-/// Each attempt of a run of the schedule comes when the schedule says, or later.
+/// Checks that no scheduled attempt is earlier than the retry schedule and `Retry-After` say.
 fn check_schedule(facts: &Facts<'_>, delivery: &Delivery, posts: &[&Post], violations: &mut Violations) {
-    for (round, step, attempt) in scheduled(delivery) {
-        let Some((_, _, before)) = scheduled(delivery).find(|(r, s, _)| (*r, *s) == (round, step - 1)) else {
+    for (run, step, attempt) in scheduled(delivery) {
+        let Some((_, _, before)) = scheduled(delivery).find(|(r, s, _)| (*r, *s) == (run, step - 1)) else {
             continue;
         };
-        // Of two requests of that number, the one that was recorded.
+        // If two requests had this number, the one that was recorded.
         let began_ms = before.started_at.unix_ms();
-        let off_ms = |post: &Post| (post.at_ms - began_ms).abs();
+        let difference_ms = |post: &Post| (post.at_ms - began_ms).abs();
         let post = posts.iter().filter(|post| number(post) == before.number && post.status == before.status_code);
-        let post = post.min_by_key(|post| off_ms(post));
-        let asked = post.and_then(|post| post.retry_after_s).unwrap_or(0);
-        let asked = Duration::from_secs(asked).min(RETRY_AFTER_MAX);
+        let post = post.min_by_key(|post| difference_ms(post));
+        let retry_after = Duration::from_secs(post.and_then(|post| post.retry_after_s).unwrap_or(0));
+        let retry_after = retry_after.min(RETRY_AFTER_MAX);
         let ended = before.started_at.plus(Duration::from_millis(before.duration_ms));
         let wait = Duration::from_secs(facts.plan.waits_s.get(step as usize - 1).copied().unwrap_or_default());
-        let due = ended.plus(wait.max(asked));
+        let due = ended.plus(wait.max(retry_after));
         let started = attempt.started_at.plus(facts.skew());
         violations.unless(started >= due, || {
-            format!("{}: attempt {} began {started}, due {due}", delivery.delivery, attempt.number)
+            format!("{}: attempt {} began early: {started}, due {due}", delivery.delivery, attempt.number)
         });
-        check_is_on_time(facts, delivery, attempt, (before, due), violations);
+        check_is_not_late(facts, delivery, attempt, (before, due), violations);
     }
 }
 
-/// Where nothing goes wrong, an attempt is not late either: jitter adds a tenth, and messages may have to wait for a process
-/// while all of them wait for receivers that hang.
-fn check_is_on_time(
+/// Checks that an attempt is not late in a seed without faults. Jitter adds up to a tenth, and a
+/// message waits while all processes wait for receivers that hang.
+fn check_is_not_late(
     facts: &Facts<'_>,
     delivery: &Delivery,
     attempt: &Attempt,
@@ -134,19 +138,19 @@ fn check_is_on_time(
     }
     let wait = due.since(before.started_at);
     let (due_ms, started_ms) = (due.unix_ms(), attempt.started_at.unix_ms());
-    let waits = facts.record.waits.iter().map(|waits| waits.end.min(started_ms) - waits.start.max(due_ms));
+    let waits = facts.record.busy_spans.iter().map(|span| span.end.min(started_ms) - span.start.max(due_ms));
     let waited = Duration::from_millis(waits.filter(|ms| *ms > 0).sum::<i64>().unsigned_abs());
     let latest = due.plus(wait / 10 + waited + Duration::from_secs(8));
     violations.unless(attempt.started_at <= latest, || {
-        format!("{}: attempt {} began {}, due {due}", delivery.delivery, attempt.number, attempt.started_at)
+        format!("{}: attempt {} began late: {}, due {due}", delivery.delivery, attempt.number, attempt.started_at)
     });
 }
 
-/// What failed has had all its attempts, or was told that the receiver is gone.
+/// Checks that a failed delivery has had all its attempts, or that the receiver answered 410.
 fn check_end(facts: &Facts<'_>, delivery: &Delivery, violations: &mut Violations) {
     let steps = facts.plan.waits_s.len() as u32;
     violations.unless(scheduled(delivery).all(|(_, step, _)| (1..=steps).contains(&step)), || {
-        format!("{}: has attempts beyond the schedule", delivery.delivery)
+        format!("{}: has more attempts than the schedule", delivery.delivery)
     });
     let is_test = facts.events.get(&delivery.delivery.event).is_some_and(|event| event.test);
     if delivery.status == DeliveryStatus::Failed && !is_test && !facts.is_expired(delivery.delivery.event) {

@@ -1,13 +1,13 @@
-//! Disablings by failure: each is told once to the account's other webhooks.
+//! Automatic disablings: each is announced once, to the account's other webhooks.
 
-use hookline::event_type;
-use hookline::webhook::DisabledReason;
+use domain::event_type;
+use domain::webhook::DisabledReason;
 use serde_json::Value;
 
 use super::{Facts, Violations};
 
 pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
-    let told: Vec<String> = facts
+    let announced: Vec<String> = facts
         .events
         .values()
         .filter(|event| event.event_type == event_type::WEBHOOK_DISABLED)
@@ -15,26 +15,26 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         .collect();
     for (id, delivery) in &facts.deliveries {
         let event = facts.events.get(&id.event).filter(|event| event.event_type == event_type::WEBHOOK_DISABLED);
-        let about = event.map(|event| event.payload()["data"]["object"]["id"].clone());
-        violations.unless(about != Some(Value::String(id.webhook.to_string())), || {
-            format!("{id}: tells a webhook of its own disabling, {:?}", delivery.status)
+        let announced = event.map(|event| event.payload()["data"]["object"]["id"].clone());
+        violations.unless(announced != Some(Value::String(id.webhook.to_string())), || {
+            format!("{id}: announces a disabling to the disabled webhook itself, {:?}", delivery.status)
         });
     }
     for (id, writes) in &facts.record.webhooks {
         let states = writes.iter().filter_map(|write| write.webhook.as_ref());
-        let mut generation = 0;
-        let mut by_failure = 0;
+        let mut epoch = 0;
+        let mut automatic = 0;
         for state in states {
-            if state.generation > generation && state.disabled_reason != Some(DisabledReason::Manual) {
-                by_failure += 1;
+            if state.epoch > epoch && state.disabled_reason != Some(DisabledReason::Manual) {
+                automatic += 1;
             }
-            generation = state.generation;
+            epoch = state.epoch;
         }
-        let told = told.iter().filter(|told| **told == id.to_string()).count();
-        // One that was deleted before it was told of is nobody's concern any more.
+        let count = announced.iter().filter(|announced| **announced == id.to_string()).count();
+        // A webhook may be deleted before its disabling is announced.
         let is_deleted = writes.last().is_some_and(|write| write.webhook.is_none());
-        violations.unless(told == by_failure || is_deleted && told < by_failure, || {
-            format!("{id}: was disabled {by_failure} times and told of {told}")
+        violations.unless(count == automatic || is_deleted && count < automatic, || {
+            format!("{id}: was disabled {automatic} times and announced {count} times")
         });
     }
 }

@@ -1,27 +1,42 @@
-//! The invariants of the design and the promises to users, checked when all is quiet: from the receivers' own logs,
-//! from what users were answered, from the tables, and from every write that the tables took on the way.
+//! The invariants and the promises to users. They are checked when the world is idle, from four
+//! sources: the requests that receivers got, the answers to users, the tables, and every write to
+//! the tables on the way.
 //!
-//! An excuse (for an attempt sent twice, say) is a fault on record that hit the one who needs it; there is no other.
+//! Only a recorded fault excuses a deviation, such as an attempt that was sent twice, and only if
+//! it hit the sender.
+//!
+//! | file | checks |
+//! |---|---|
+//! | `deliveries.rs` | that every event reaches its webhooks |
+//! | `attempts.rs` | the numbers and times of attempts |
+//! | `requests.rs` | the payload, signatures and target of each request, and the answers to publishers |
+//! | `disablings.rs` | that each disabling is announced once |
+//! | `tests_and_retries.rs` | that tests and manual retries are attempted |
+//! | `rate_limits.rs` | that rate limits are kept, and that tasks with a slot go first |
+//! | `recoveries.rs` | that recoveries enqueue the oldest events first |
 
-mod asked;
 mod attempts;
+mod deliveries;
 mod disablings;
-mod pace;
-mod reach;
+mod rate_limits;
 mod recoveries;
 mod requests;
+mod tests_and_retries;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hookline::delivery::Delivery;
-use hookline::event_type;
-use hookline::id::{AccountId, DeliveryId, EventId, WebhookId};
-use hookline::store::keys;
-use hookline::webhook::Webhook;
+use domain::delivery::Delivery;
+use domain::event_type;
+use domain::webhook::Webhook;
+use domain::{
+    account::AccountId,
+    id::{DeliveryId, EventId, WebhookId},
+};
 use serde_json::{Value, json};
+use store::keys;
 use strict_aws::call::{Service, plain};
 
 use crate::plan::Plan;
@@ -34,7 +49,7 @@ use crate::world::{Record, WebhookWrite, World};
 struct StoredEvent {
     account: AccountId,
     event_type: String,
-    /// Base64, as DynamoDB has it.
+    /// In base64, as DynamoDB returns it.
     payload: String,
     test: bool,
 }
@@ -45,44 +60,44 @@ impl StoredEvent {
         serde_json::from_slice(&bytes).expect("a payload is JSON")
     }
 
-    /// What its publisher counted it as.
+    /// Returns the number in the event's object, which its publisher made unique.
     fn number(&self) -> Option<i64> {
         self.payload()["data"]["object"]["number"].as_i64()
     }
 
-    /// Whether it came by the `events` queue.
+    /// Whether it came through the `events` queue.
     fn is_from_queue(&self) -> bool {
         self.event_type == event_type::WEBHOOK_DISABLED || self.payload()["data"]["object"]["by"] == PRODUCER
     }
 }
 
-/// All that is known at the end.
+/// All that the checks read.
 struct Facts<'a> {
     plan: &'a Plan,
     record: &'a Record,
     end_ms: i64,
     events: BTreeMap<EventId, StoredEvent>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
-    /// Whose each receiver is.
+    /// The webhook of each receiver's host.
     hosts: BTreeMap<String, WebhookId>,
 }
 
-/// What was found to be wrong.
+/// The violations found.
 #[derive(Default)]
 struct Violations(Vec<String>);
 
 impl Violations {
-    /// Notes what is wrong unless `holds`.
-    fn unless(&mut self, holds: bool, wrong: impl FnOnce() -> String) {
+    /// Adds a violation unless `holds`.
+    fn unless(&mut self, holds: bool, violation: impl FnOnce() -> String) {
         if !holds {
-            self.0.push(wrong());
+            self.0.push(violation());
         }
     }
 }
 
-/// Checks every invariant; gives what is violated.
+/// Checks every invariant. Returns the violations.
 pub(crate) async fn check(world: &World) -> Vec<String> {
-    let (events, deliveries) = (events(world).await, deliveries(world).await);
+    let (events, deliveries) = (read_events(world).await, read_deliveries(world).await);
     let record = world.record();
     let hosts = record.webhooks.iter().flat_map(|(id, writes)| {
         writes.iter().filter_map(|write| write.webhook.as_ref()).map(|webhook| (host_of(webhook), *id))
@@ -96,20 +111,21 @@ pub(crate) async fn check(world: &World) -> Vec<String> {
         record: &record,
     };
     let mut violations = Violations::default();
-    reach::check(&facts, &mut violations);
+    deliveries::check(&facts, &mut violations);
     attempts::check(&facts, &mut violations);
     requests::check(&facts, &mut violations);
     disablings::check(&facts, &mut violations);
-    asked::check(&facts, &mut violations);
-    pace::check(&facts, &mut violations);
+    tests_and_retries::check(&facts, &mut violations);
+    rate_limits::check(&facts, &mut violations);
     recoveries::check(&facts, &mut violations);
     violations.0
 }
 
-async fn items(world: &World, table: &str) -> Vec<Value> {
+/// Reads all items of a table.
+async fn scan(world: &World, table: &str) -> Vec<Value> {
     let (mut items, mut request) = (Vec::new(), json!({"TableName": table}));
     loop {
-        let mut answer = world.ask(Service::DynamoDb, "Scan", &request).await;
+        let mut answer = world.call_aws(Service::DynamoDb, "Scan", &request).await;
         items.append(answer["Items"].as_array_mut().expect("items"));
         match answer["LastEvaluatedKey"].take() {
             Value::Null => return items,
@@ -118,8 +134,8 @@ async fn items(world: &World, table: &str) -> Vec<Value> {
     }
 }
 
-async fn events(world: &World) -> BTreeMap<EventId, StoredEvent> {
-    let items = items(world, &world.config.events_table).await;
+async fn read_events(world: &World) -> BTreeMap<EventId, StoredEvent> {
+    let items = scan(world, &world.config.tables.events).await;
     let events = items.iter().filter_map(|item| {
         let id = item[keys::ID]["S"].as_str()?.parse().ok()?;
         let partition = item[keys::PARTITION]["S"].as_str()?;
@@ -134,8 +150,8 @@ async fn events(world: &World) -> BTreeMap<EventId, StoredEvent> {
     events.collect()
 }
 
-async fn deliveries(world: &World) -> BTreeMap<DeliveryId, Delivery> {
-    let items = items(world, &world.config.deliveries_table).await;
+async fn read_deliveries(world: &World) -> BTreeMap<DeliveryId, Delivery> {
+    let items = scan(world, &world.config.tables.deliveries).await;
     let deliveries = items.iter().map(|item| {
         let delivery: Delivery = serde_json::from_value(plain(item)).expect("a delivery");
         (delivery.delivery, delivery)
@@ -143,22 +159,23 @@ async fn deliveries(world: &World) -> BTreeMap<DeliveryId, Delivery> {
     deliveries.collect()
 }
 
-/// The host of a webhook's URL.
+/// Returns the host of a webhook's URL.
 fn host_of(webhook: &Webhook) -> String {
     webhook.url.as_url().host_str().unwrap_or_default().to_owned()
 }
 
 impl Facts<'_> {
+    /// Returns the writes of a webhook, in order.
     fn writes(&self, webhook: WebhookId) -> &[WebhookWrite] {
         self.record.webhooks.get(&webhook).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The webhook at the end.
+    /// Returns a webhook as it is at the end.
     fn webhook(&self, webhook: WebhookId) -> Option<&Webhook> {
         self.writes(webhook).last()?.webhook.as_ref()
     }
 
-    /// Every state that the webhook was in from `from_ms` to `to_ms`; `None` where there was none.
+    /// Returns every state of a webhook from `from_ms` to `to_ms`; `None` while it did not exist.
     fn states(&self, webhook: WebhookId, from_ms: i64, to_ms: i64) -> Vec<Option<&Webhook>> {
         let writes = self.writes(webhook);
         let before = writes.iter().rev().find(|write| write.at_ms < from_ms);
@@ -168,20 +185,21 @@ impl Facts<'_> {
             .collect()
     }
 
-    /// The states that whoever made a request may have read: since its invocation began.
+    /// Returns the states of the webhook that the sender of a request may have read: those since
+    /// its invocation began.
     fn states_for(&self, post: &Post) -> Vec<&Webhook> {
         let Some(webhook) = self.hosts.get(&post.host) else { return vec![] };
         let began_ms = self.record.invocations[&post.invocation];
         self.states(*webhook, began_ms, post.at_ms).into_iter().flatten().collect()
     }
 
-    /// The delivery that a request belongs to.
+    /// Returns the delivery that a request belongs to.
     fn delivery_of(&self, post: &Post) -> Option<DeliveryId> {
         let webhook = *self.hosts.get(&post.host)?;
         Some(DeliveryId { event: post.header("webhook-id").parse().ok()?, webhook })
     }
 
-    /// The requests of each delivery, in the order of their arrival.
+    /// Returns the requests of each delivery, in the order of their arrival.
     fn posts(&self) -> BTreeMap<DeliveryId, Vec<&Post>> {
         let mut posts: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for post in &self.record.posts {
@@ -192,12 +210,12 @@ impl Facts<'_> {
         posts
     }
 
-    /// Whether the event's time was up before the end.
+    /// Whether the event expired before the end.
     fn is_expired(&self, event: EventId) -> bool {
         event.made_at().plus(self.plan.retention).unix_ms() <= self.end_ms + self.plan.skew_ms
     }
 
-    /// By how much two processes' clocks differ at most.
+    /// Returns the largest difference between the clocks of two processes.
     fn skew(&self) -> Duration {
         Duration::from_millis(2 * self.plan.skew_ms as u64)
     }

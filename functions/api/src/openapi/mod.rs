@@ -1,7 +1,7 @@
 //! `GET /v1/openapi.json`: the API's own description, OpenAPI 3.1.
 //!
-//! The document is made from the handlers and from the structs that are served, by a test, and kept in the repository;
-//! what is deployed has its text alone, so that it costs a cold start nothing.
+//! A test generates the document from the handlers and the structs that they serve, and compares it with the one in the
+//! repository. The function contains only the text, so the document adds nothing to a cold start.
 
 #[cfg(test)]
 mod document;
@@ -10,16 +10,18 @@ pub(crate) mod requests;
 
 use axum::{http::header, response::IntoResponse};
 
-/// The kept document.
+/// The document in the repository.
 const DOCUMENT: &str = include_str!("../../../../infra/openapi.json");
 
 /// Read this document
+///
+/// Answers 200 with the description of the API in OpenAPI 3.1. It needs no token.
 #[cfg_attr(test, utoipa::path(
     get,
     path = "/v1/openapi.json",
     operation_id = "readOpenapi",
     tag = "Service",
-    responses((status = 200, description = "The document.", content_type = "application/json", body = Object)),
+    responses((status = 200, description = "The OpenAPI document.", content_type = "application/json", body = Object)),
 ))]
 pub(crate) async fn read() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT)

@@ -1,4 +1,4 @@
-//! A receiver of webhooks to copy from: verify, store, answer; process later, each event once.
+//! A receiver of webhooks, to copy. It verifies and stores an event, answers, and processes the event later, each event once.
 
 use anyhow::{Context, anyhow};
 use axum::{
@@ -20,13 +20,13 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::Notify};
 
-/// How long an event is remembered, to drop it when it comes again.
+/// How long an event is remembered, so that a duplicate is dropped.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often what is remembered is looked through, and what failed is tried again.
+/// How often failed work is tried again, and old events are removed.
 const ROUND: Duration = Duration::from_secs(60);
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Your own work. A crash may repeat it for the event under way, so let it bear that.
+/// Your own work. After a crash it may run again for the same event, so repeating it must be harmless.
 fn process(event: &Value) -> anyhow::Result<()> {
     let text = |name: &str| event[name].as_str().with_context(|| format!("an event has {name}"));
     println!("processed {} {}", text("id")?, text("type")?);
@@ -34,9 +34,10 @@ fn process(event: &Value) -> anyhow::Result<()> {
 }
 
 struct Receiver {
-    /// Checks the signature and, to five minutes, the timestamp (Standard Webhooks 1.0.0).
+    /// Checks the signature, and that the timestamp is at most five minutes off (Standard Webhooks 1.0.0). During a rotation of
+    /// the secret there is a signature for each valid secret, up to four. One match is enough.
     webhook: Webhook,
-    /// A file for each event, and one beside it when it is processed.
+    /// The folder with a file for each event, and a second file for each event that is processed.
     inbox: PathBuf,
     stored: Notify,
 }
@@ -55,7 +56,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
             if is_new {
                 receiver.stored.notify_one();
             }
-            StatusCode::OK // a duplicate is a success too: it need not come again
+            StatusCode::OK // also for a duplicate, so that it is not sent again
         }
         Err(error) => {
             eprintln!("not stored: {error:#}");
@@ -65,7 +66,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
 }
 
 impl Receiver {
-    /// Keeps the event on disk; false where it is kept already. Whole or not at all: the name appears with the last byte.
+    /// Stores the event on disk. Returns false if it is stored already. The file gets its name only when it is complete.
     fn store(&self, id: &str, body: &[u8]) -> anyhow::Result<bool> {
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return Err(anyhow!("an id that cannot name a file"));
@@ -83,7 +84,7 @@ impl Receiver {
         }
     }
 
-    /// Processes what is stored, oldest first: ids sort by time.
+    /// Processes the stored events, oldest first (ids sort by time), and removes those that need not be remembered.
     fn work(&self) -> anyhow::Result<()> {
         let entries = fs::read_dir(&self.inbox)?.map(|entry| Ok(entry?.path()));
         let mut paths = entries.collect::<anyhow::Result<Vec<_>>>()?;
@@ -110,7 +111,7 @@ impl Receiver {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let secret = env::var("WEBHOOK_SECRET").context("WEBHOOK_SECRET must be set")?;
-    // A secret that begins with whsec_ is base64; any other is its own bytes.
+    // A secret that begins with whsec_ is base64. Any other secret is used as it is.
     let webhook =
         if secret.starts_with("whsec_") { Webhook::new(&secret)? } else { Webhook::from_bytes(secret.into_bytes())? };
     let inbox = PathBuf::from(env::var("INBOX").unwrap_or_else(|_| "inbox".to_owned()));
@@ -120,8 +121,8 @@ async fn main() -> anyhow::Result<()> {
     let worker = Arc::clone(&receiver);
     tokio::spawn(async move {
         loop {
-            let round = Arc::clone(&worker);
-            match tokio::task::spawn_blocking(move || round.work()).await.map_err(anyhow::Error::from).flatten() {
+            let receiver = Arc::clone(&worker);
+            match tokio::task::spawn_blocking(move || receiver.work()).await.map_err(anyhow::Error::from).flatten() {
                 Ok(()) => {}
                 Err(error) => eprintln!("not processed: {error:#}"),
             }

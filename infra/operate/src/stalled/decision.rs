@@ -1,45 +1,44 @@
-//! What stands still. No I/O here: each decision follows from the delivery, the webhook as it is, the length of its rate-limit
-//! line and the time.
+//! Decides which deliveries are stalled. It does no I/O: each decision follows from the delivery, the webhook as it is now, the
+//! wait for its rate limit, and the time.
 
 use super::tables::OldEvent;
-use hookline::{
-    delivery::{Delivery, DeliveryStatus, STANDS_STILL_AFTER, Turn, Wakeup},
+use domain::{
+    delivery::{Delivery, DeliveryStatus, STALLED_AFTER, Task, Trigger, unattempted_status},
     event::EventSummary,
-    publishing::status_before_claim,
     time::Timestamp,
     webhook::Webhook,
 };
 use std::{fmt, time::Duration};
 
-/// What is overdue by less may still have a task: a message that is given back waits for minutes, a schedule fires up to one
-/// minute late, and a busy queue takes its time.
-pub(super) const OVERDUE_MIN: Duration = STANDS_STILL_AFTER;
+/// A delivery that is overdue by less may still have a task: a requeued message waits for minutes, a schedule fires up to one
+/// minute late, and a message may wait long on a busy queue.
+pub(super) const OVERDUE_MIN: Duration = STALLED_AFTER;
 
-/// A delivery that stands still.
+/// A stalled delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stalled {
-    /// The task that it should have had.
-    pub(super) task: Wakeup,
-    /// How that shows.
-    pub(super) why: Why,
+    /// The task that it should have.
+    pub(super) task: Task,
+    /// Why it counts as stalled.
+    pub(super) reason: Reason,
     /// How long ago the attempt was due.
     pub(super) overdue: Duration,
 }
 
-/// How it shows that a delivery stands still.
+/// Why a delivery counts as stalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// Its next attempt was due, and was not made.
+pub(super) enum Reason {
+    /// Its next attempt was due, but was not made.
     AttemptOverdue,
-    /// The worker that held it did not record an attempt, and no other came.
+    /// Its lease is over, but the worker that held it did not record an attempt.
     LeaseOver,
     /// It is pending, and no attempt is due.
     NoAttemptDue,
-    /// The event was published, and nothing is stored of the delivery.
+    /// The event was published, but no delivery is stored.
     NeverAttempted,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AttemptOverdue => "attempt overdue",
@@ -50,115 +49,120 @@ impl fmt::Display for Why {
     }
 }
 
-/// Waits that are legitimate for an event that was never attempted.
+/// How long the first attempt of an event may be delayed, without the delivery being stalled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// The schedule's first.
+    /// The first wait of the retry schedule.
     pub(super) first: Duration,
-    /// The webhook's rate-limit line.
-    pub(super) line: Duration,
+    /// The wait for the webhook's rate limit.
+    pub(super) rate_limit: Duration,
 }
 
-/// When a pending delivery should have been attempted next, and how that is known.
-fn due(delivery: &Delivery) -> (Timestamp, Why) {
+/// Returns when a pending delivery should have been attempted next, and the reason if it was not.
+fn due(delivery: &Delivery) -> (Timestamp, Reason) {
     if let Some(due) = delivery.next_attempt_at {
-        return (due, Why::AttemptOverdue);
+        return (due, Reason::AttemptOverdue);
     }
-    if let Some(claim) = &delivery.claim {
-        return (claim.until, Why::LeaseOver);
+    if let Some(lease) = &delivery.lease {
+        return (lease.until, Reason::LeaseOver);
     }
     let ended =
         delivery.attempts.values().map(|attempt| attempt.started_at.plus(Duration::from_millis(attempt.duration_ms)));
-    (ended.max().unwrap_or_else(|| delivery.delivery.event.made_at()), Why::NoAttemptDue)
+    (ended.max().unwrap_or_else(|| delivery.delivery.event.made_at()), Reason::NoAttemptDue)
 }
 
-/// Whether a delivery would stand still if its webhook were enabled and had no rate limit.
+/// Whether a delivery is stalled, provided that its webhook is enabled and has no rate limit.
 pub(super) fn is_overdue(delivery: &Delivery, now: Timestamp) -> bool {
-    let is_leased = delivery.claim.as_ref().is_some_and(|claim| now < claim.until);
+    let is_leased = delivery.lease.as_ref().is_some_and(|lease| now < lease.until);
     delivery.status == DeliveryStatus::Pending && !is_leased && now.since(due(delivery).0) > OVERDUE_MIN
 }
 
-/// What is to be done about a stored delivery that stands still; `line` is the length of its webhook's rate-limit line. A
-/// delivery that a disabling holds is left to be recovered.
-pub(super) fn stored(delivery: &Delivery, webhook: &Webhook, line: Duration, now: Timestamp) -> Option<Stalled> {
-    let (due, why) = due(delivery);
+/// Returns a stored delivery as stalled, if it is. `rate_limit_wait` is the wait for its webhook's rate limit. A delivery that
+/// a disabling holds is not stalled: a recovery sends it.
+pub(super) fn stored(
+    delivery: &Delivery,
+    webhook: &Webhook,
+    rate_limit_wait: Duration,
+    now: Timestamp,
+) -> Option<Stalled> {
+    let (due, reason) = due(delivery);
     let overdue = now.since(due);
-    let is_held = !webhook.is_enabled() || webhook.generation != delivery.generation;
-    if !is_overdue(delivery, now) || is_held || overdue <= OVERDUE_MIN + line {
+    let is_held = !webhook.is_enabled() || webhook.epoch != delivery.epoch;
+    if !is_overdue(delivery, now) || is_held || overdue <= OVERDUE_MIN + rate_limit_wait {
         return None;
     }
-    let turn = Turn::Scheduled { round: delivery.round, step: delivery.step + 1 };
-    let (account, generation) = (delivery.account.clone(), delivery.generation);
-    let task = Wakeup { account, delivery: delivery.delivery, generation, turn, slot: None, slow: false };
-    Some(Stalled { task, why, overdue })
+    let trigger = Trigger::Scheduled { run: delivery.run, step: delivery.step + 1 };
+    let (account, epoch) = (delivery.account.clone(), delivery.epoch);
+    let task = Task { account, delivery: delivery.delivery, epoch, trigger, slot: None, slow: false };
+    Some(Stalled { task, reason, overdue })
 }
 
-/// What is to be done about an event for which no delivery to `webhook` is stored, although it is on its way. What a disabling holds
-/// is left to be recovered.
+/// Returns the delivery of `event` to `webhook` as stalled, if it should have been attempted by now. The caller checks that no
+/// such delivery is stored. An event that a disabling holds is not stalled: a recovery sends it.
 pub(super) fn never_attempted(webhook: &Webhook, event: &OldEvent, waits: Waits, now: Timestamp) -> Option<Stalled> {
     let overdue = now.since(event.id.made_at().plus(waits.first));
     let summary = EventSummary { id: event.id, event_type: event.event_type.clone(), test: false };
-    let is_owed = status_before_claim(webhook, &summary) == Some(DeliveryStatus::Pending);
-    let first = Wakeup::first(webhook, event.id);
+    let is_pending = unattempted_status(webhook, &summary) == Some(DeliveryStatus::Pending);
+    let first = Task::first(webhook, event.id);
     let task = match webhook.recovery_of(event.id) {
-        Some(round) => Wakeup { turn: Turn::Scheduled { round, step: 1 }, ..first },
+        Some(run) => Task { trigger: Trigger::Scheduled { run, step: 1 }, ..first },
         None => first,
     };
-    let stalled = Stalled { task, why: Why::NeverAttempted, overdue };
-    Some(stalled).filter(|_| is_owed && overdue > OVERDUE_MIN + waits.line)
+    let stalled = Stalled { task, reason: Reason::NeverAttempted, overdue };
+    Some(stalled).filter(|_| is_pending && overdue > OVERDUE_MIN + waits.rate_limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stalled::tests::{ago, minutes, now, webhook};
-    use hookline::{
-        delivery::Claim,
+    use domain::{
+        delivery::Lease,
         id::{DeliveryId, EventId},
         webhook::DisabledReason,
     };
 
-    /// A delivery of an event of two hours ago, whose second attempt was due so many minutes ago.
+    /// A delivery of an event of two hours ago, whose second attempt was due `overdue` minutes ago.
     fn due_for(overdue: u64) -> Delivery {
         let webhook = webhook();
         let event = EventId::first_at(ago(minutes(120)));
-        let task = Wakeup::first(&webhook, event);
-        let mut delivery = Delivery::untouched(&task, "user.created".parse().expect("valid"));
+        let task = Task::first(&webhook, event);
+        let mut delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
         delivery.step = 1;
         delivery.next_attempt_at = Some(ago(minutes(overdue)));
         delivery
     }
 
-    fn claimed(until: Timestamp) -> Delivery {
-        Delivery { next_attempt_at: None, claim: Some(Claim { holder: "gone".to_owned(), until }), ..due_for(0) }
+    fn leased(until: Timestamp) -> Delivery {
+        Delivery { next_attempt_at: None, lease: Some(Lease { holder: "gone".to_owned(), until }), ..due_for(0) }
     }
 
     #[test]
-    fn an_attempt_that_is_long_overdue_stands_still() {
-        let found = stored(&due_for(31), &webhook(), Duration::ZERO, now()).expect("it stands still");
-        assert_eq!((found.why, found.overdue), (Why::AttemptOverdue, minutes(31)));
-        assert_eq!(found.task.turn, Turn::Scheduled { round: 0, step: 2 });
+    fn a_delivery_whose_attempt_is_long_overdue_is_stalled() {
+        let found = stored(&due_for(31), &webhook(), Duration::ZERO, now()).expect("it is stalled");
+        assert_eq!((found.reason, found.overdue), (Reason::AttemptOverdue, minutes(31)));
+        assert_eq!(found.task.trigger, Trigger::Scheduled { run: 0, step: 2 });
         assert!(due_for(31).wants(&found.task, now()));
         assert_eq!(stored(&due_for(30), &webhook(), Duration::ZERO, now()), None);
     }
 
     #[test]
-    fn a_lease_that_is_over_stands_still_and_a_live_one_does_not() {
-        let found = stored(&claimed(ago(minutes(40))), &webhook(), Duration::ZERO, now()).expect("it stands still");
-        assert_eq!((found.why, found.overdue), (Why::LeaseOver, minutes(40)));
-        let live = Delivery { next_attempt_at: Some(ago(minutes(60))), ..claimed(now().plus(minutes(1))) };
+    fn a_delivery_whose_lease_is_over_is_stalled_and_a_leased_one_is_not() {
+        let found = stored(&leased(ago(minutes(40))), &webhook(), Duration::ZERO, now()).expect("it is stalled");
+        assert_eq!((found.reason, found.overdue), (Reason::LeaseOver, minutes(40)));
+        let live = Delivery { next_attempt_at: Some(ago(minutes(60))), ..leased(now().plus(minutes(1))) };
         assert_eq!(stored(&live, &webhook(), Duration::ZERO, now()), None);
     }
 
     #[test]
-    fn a_pending_one_without_a_due_attempt_stands_still() {
+    fn a_pending_delivery_without_a_due_attempt_is_stalled() {
         let orphan = Delivery { next_attempt_at: None, ..due_for(0) };
-        let found = stored(&orphan, &webhook(), Duration::ZERO, now()).expect("it stands still");
-        assert_eq!((found.why, found.overdue), (Why::NoAttemptDue, minutes(120)));
+        let found = stored(&orphan, &webhook(), Duration::ZERO, now()).expect("it is stalled");
+        assert_eq!((found.reason, found.overdue), (Reason::NoAttemptDue, minutes(120)));
     }
 
     #[test]
-    fn what_is_not_pending_does_not_stand_still() {
+    fn a_delivery_that_is_not_pending_is_not_stalled() {
         for status in
             [DeliveryStatus::Delivered, DeliveryStatus::Failed, DeliveryStatus::Held, DeliveryStatus::Cancelled]
         {
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_disabling_holds_is_left_alone_even_when_it_is_enabled_again() {
+    fn a_delivery_that_a_disabling_holds_is_not_stalled_even_after_enabling() {
         let mut webhook = webhook();
         webhook.disable(DisabledReason::Failures, ago(minutes(50)));
         assert_eq!(stored(&due_for(60), &webhook, Duration::ZERO, now()), None);
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_limit_line_is_a_legitimate_wait() {
+    fn the_wait_for_the_rate_limit_is_added() {
         assert_eq!(stored(&due_for(60), &webhook(), minutes(30), now()), None);
         assert!(stored(&due_for(61), &webhook(), minutes(30), now()).is_some());
     }
@@ -187,35 +191,36 @@ mod tests {
         OldEvent { account: webhook().account, id, event_type: "user.created".parse().expect("valid") }
     }
 
-    fn owed(webhook: &Webhook, published: u64, waits: Waits) -> Option<Duration> {
+    /// How long the delivery of an event that was published so many minutes ago has been overdue, if it is stalled.
+    fn never_attempted_for(webhook: &Webhook, published: u64, waits: Waits) -> Option<Duration> {
         let event = old_event(ago(minutes(published)));
         let found = never_attempted(webhook, &event, waits, now())?;
         assert_eq!(found.task.delivery, DeliveryId { event: event.id, webhook: webhook.id });
-        assert_eq!((found.why, &found.task.turn), (Why::NeverAttempted, &Turn::FIRST));
+        assert_eq!((found.reason, &found.task.trigger), (Reason::NeverAttempted, &Trigger::FIRST));
         Some(found.overdue)
     }
 
     #[test]
-    fn an_event_that_was_never_attempted_is_owed() {
-        let waits = |first, line| Waits { first: minutes(first), line: minutes(line) };
-        assert_eq!(owed(&webhook(), 31, waits(0, 0)), Some(minutes(31)));
-        assert_eq!(owed(&webhook(), 30, waits(0, 0)), None);
-        assert_eq!(owed(&webhook(), 40, waits(15, 0)), None, "the schedule's first wait");
-        assert_eq!(owed(&webhook(), 40, waits(0, 15)), None, "the rate-limit line");
+    fn a_delivery_that_was_never_attempted_is_stalled() {
+        let waits = |first, rate_limit| Waits { first: minutes(first), rate_limit: minutes(rate_limit) };
+        assert_eq!(never_attempted_for(&webhook(), 31, waits(0, 0)), Some(minutes(31)));
+        assert_eq!(never_attempted_for(&webhook(), 30, waits(0, 0)), None);
+        assert_eq!(never_attempted_for(&webhook(), 40, waits(15, 0)), None, "the schedule's first wait");
+        assert_eq!(never_attempted_for(&webhook(), 40, waits(0, 15)), None, "the wait for the rate limit");
     }
 
     #[test]
-    fn what_a_disabling_holds_or_was_not_subscribed_to_is_not_owed() {
-        let waits = Waits { first: Duration::ZERO, line: Duration::ZERO };
+    fn an_event_that_is_held_or_not_subscribed_to_is_not_stalled() {
+        let waits = Waits { first: Duration::ZERO, rate_limit: Duration::ZERO };
         let mut changed = webhook();
         changed.disable(DisabledReason::Manual, ago(minutes(70)));
-        assert_eq!(owed(&changed, 60, waits), None, "it is disabled");
+        assert_eq!(never_attempted_for(&changed, 60, waits), None, "the webhook is disabled");
         changed.enable(ago(minutes(50)));
-        assert_eq!(owed(&changed, 60, waits), None, "it was disabled then");
-        assert_eq!(owed(&changed, 40, waits), Some(minutes(40)));
+        assert_eq!(never_attempted_for(&changed, 60, waits), None, "the webhook was disabled then");
+        assert_eq!(never_attempted_for(&changed, 40, waits), Some(minutes(40)));
         let narrow = Webhook { events: vec!["order.*".parse().expect("a subscription")], ..webhook() };
-        assert_eq!(owed(&narrow, 60, waits), None, "it does not subscribe");
+        assert_eq!(never_attempted_for(&narrow, 60, waits), None, "the webhook does not subscribe to it");
         let young = Webhook { created_at: ago(minutes(50)), ..webhook() };
-        assert_eq!(owed(&young, 60, waits), None, "it was not registered then");
+        assert_eq!(never_attempted_for(&young, 60, waits), None, "the webhook was not registered then");
     }
 }

@@ -1,29 +1,26 @@
-//! Deliveries that stand still: they are not delivered, no task will attempt them, and no rule says that they should wait.
+//! Finds stalled deliveries: they are pending and overdue, no disabling holds them, and no task will attempt them.
 //!
-//! A task is lost only where AWS loses a message or a schedule, or where somebody deletes one. This command finds what that
-//! leaves behind, and puts the same task on the queue again. It is never wrong to do so: a task that is still there somewhere
-//! finds the attempt of the other, and ends.
+//! A task is lost only if AWS loses a message or a schedule, or if somebody deletes one. This command finds the deliveries
+//! whose task was lost, and puts the same task on the queue again. That does no harm if the first task still exists: one of the
+//! two finds the attempt of the other recorded, and ends.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `decision.rs` | what stands still, as pure functions |
-//! | `tables.rs` | the tables, page by page |
+//! | `decision.rs` | which deliveries are stalled, as pure functions |
+//! | `tables.rs` | the tables, read page by page |
 
 mod decision;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+use application::App;
 use decision::{Stalled, Waits};
-use hookline::{
-    app::App,
-    delivery::{Delivery, Turn},
-    id::{AccountId, WebhookId},
-    queue,
-    store::{
-        deliveries, events,
-        webhooks::{self, Order},
-    },
+use domain::{
+    account::AccountId,
+    delivery::{Delivery, Trigger},
+    id::WebhookId,
+    page::Order,
     webhook::Webhook,
 };
 use std::{
@@ -32,21 +29,22 @@ use std::{
     io::Write,
     time::Duration,
 };
+use store::{deliveries, events, tasks, webhooks};
 use tables::OldEvent;
 
-/// Webhooks of an account that are held in memory at once.
+/// The most webhooks of an account that are in memory at once.
 const WEBHOOKS_PAGE: usize = 100;
 
-/// What is looked at, and what is done with what is found.
+/// The options of the search.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
-    /// The one account to look at; otherwise all of them.
+    /// The account to search, or `None` for all accounts.
     pub(crate) account: Option<AccountId>,
-    /// Whether the task of each is put on the queue.
+    /// Whether to put the task of each stalled delivery on the queue.
     pub(crate) enqueue: bool,
 }
 
-/// What was looked at and found.
+/// How many items were read, and how many deliveries are stalled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     deliveries: usize,
@@ -58,11 +56,11 @@ pub(crate) struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { deliveries, events, stalled, enqueued } = self;
-        write!(f, "looked at {deliveries} deliveries and {events} events: {stalled} stand still, {enqueued} enqueued")
+        write!(f, "looked at {deliveries} deliveries and {events} events: {stalled} stalled, {enqueued} enqueued")
     }
 }
 
-/// Prints a line for each delivery that stands still: account, delivery, why, and for how long.
+/// Prints a line for each stalled delivery: account, delivery, reason, and for how long.
 pub(crate) async fn find(app: &App, request: &Request, out: &mut impl Write) -> anyhow::Result<Summary> {
     let mut search = Search { app, request, out, summary: Summary::default() };
     search.stored_deliveries().await?;
@@ -83,8 +81,8 @@ impl<W: Write> Search<'_, W> {
         loop {
             let page = tables::pending(self.app, self.request.account.as_ref(), start).await?;
             self.summary.deliveries += page.looked_at;
-            let stalled = of_deliveries(self.app, &page.items).await?;
-            self.hand_over(&stalled).await?;
+            let stalled = stored(self.app, &page.items).await?;
+            self.report(&stalled).await?;
             start = page.next;
             if start.is_none() {
                 return Ok(());
@@ -114,10 +112,10 @@ impl<W: Write> Search<'_, W> {
     async fn events_of(&mut self, account: &AccountId, events: &[OldEvent]) -> anyhow::Result<()> {
         let mut after = None;
         loop {
-            let page = webhooks::page(self.app, account, after, WEBHOOKS_PAGE, Order::Oldest).await?;
-            for webhook in page.webhooks.iter().filter(|webhook| webhook.is_enabled()) {
+            let page = webhooks::page(&self.app.store, account, after, WEBHOOKS_PAGE, Order::Oldest).await?;
+            for webhook in page.items.iter().filter(|webhook| webhook.is_enabled()) {
                 let stalled = never_attempted(self.app, webhook, events).await?;
-                self.hand_over(&stalled).await?;
+                self.report(&stalled).await?;
             }
             after = page.next;
             if after.is_none() {
@@ -126,44 +124,44 @@ impl<W: Write> Search<'_, W> {
         }
     }
 
-    /// Enqueues what stands still, where that is asked for, and then prints it.
-    async fn hand_over(&mut self, stalled: &[Stalled]) -> anyhow::Result<()> {
+    /// Enqueues the tasks of stalled deliveries, if the request asks for it, and then prints the deliveries.
+    async fn report(&mut self, stalled: &[Stalled]) -> anyhow::Result<()> {
         if self.request.enqueue {
             let tasks: Vec<_> = stalled.iter().map(|stalled| stalled.task.clone()).collect();
-            queue::send_wakeups(self.app, &tasks, Duration::ZERO).await?;
+            tasks::enqueue(&self.app.queues, &tasks, Duration::ZERO).await?;
             self.summary.enqueued += stalled.len();
         }
-        for Stalled { task, why, overdue } in stalled {
-            writeln!(self.out, "{}\t{}\t{why}\t{} s", task.account, task.delivery, overdue.as_secs())?;
+        for Stalled { task, reason, overdue } in stalled {
+            writeln!(self.out, "{}\t{}\t{reason}\t{} s", task.account, task.delivery, overdue.as_secs())?;
         }
         self.summary.stalled += stalled.len();
         Ok(())
     }
 }
 
-/// Those of a page of stored deliveries that stand still.
-async fn of_deliveries(app: &App, page: &[Delivery]) -> anyhow::Result<Vec<Stalled>> {
+/// Returns the stalled ones of a page of stored deliveries.
+async fn stored(app: &App, page: &[Delivery]) -> anyhow::Result<Vec<Stalled>> {
     let now = app.clock.now();
     let mut webhooks: HashMap<(AccountId, WebhookId), Option<(Webhook, Duration)>> = HashMap::new();
     let mut stalled = Vec::new();
     for delivery in page.iter().filter(|delivery| decision::is_overdue(delivery, now)) {
         let key = (delivery.account.clone(), delivery.delivery.webhook);
         if !webhooks.contains_key(&key) {
-            let webhook = match webhooks::get(app, &key.0, key.1).await? {
+            let webhook = match webhooks::get(&app.store, &key.0, key.1).await? {
                 Some(webhook) => {
-                    let line = tables::line(app, &webhook).await?;
-                    Some((webhook, line))
+                    let rate_limit_wait = tables::rate_limit_wait(app, &webhook).await?;
+                    Some((webhook, rate_limit_wait))
                 }
                 None => None,
             };
             webhooks.insert(key.clone(), webhook);
         }
-        let Some(Some((webhook, line))) = webhooks.get(&key) else { continue };
-        if let Some(mut found) = decision::stored(delivery, webhook, *line, now) {
-            // The one attempt of a test is no step of the schedule.
-            let event = events::get(app, &delivery.account, delivery.delivery.event).await?;
+        let Some(Some((webhook, rate_limit_wait))) = webhooks.get(&key) else { continue };
+        if let Some(mut found) = decision::stored(delivery, webhook, *rate_limit_wait, now) {
+            // The only attempt of a test delivery is not a step of the schedule.
+            let event = events::get(&app.store, &delivery.account, delivery.delivery.event).await?;
             if event.is_some_and(|event| event.test) {
-                found.task.turn = Turn::Test;
+                found.task.trigger = Trigger::Test;
             }
             stalled.push(found);
         }
@@ -171,14 +169,15 @@ async fn of_deliveries(app: &App, page: &[Delivery]) -> anyhow::Result<Vec<Stall
     Ok(stalled)
 }
 
-/// Those of `events` that `webhook` should have been sent by now, and that no delivery to it is stored for.
+/// Returns the stalled deliveries of those `events` for which no delivery to `webhook` is stored.
 async fn never_attempted(app: &App, webhook: &Webhook, events: &[OldEvent]) -> anyhow::Result<Vec<Stalled>> {
-    let waits = Waits { first: app.config.retry_schedule.first_wait(), line: tables::line(app, webhook).await? };
+    let rate_limit = tables::rate_limit_wait(app, webhook).await?;
+    let waits = Waits { first: app.retry_schedule.first_wait(), rate_limit };
     let now = app.clock.now();
-    let owed = events.iter().filter_map(|event| decision::never_attempted(webhook, event, waits, now));
-    let mut owed: Vec<_> = owed.collect();
-    let ids: Vec<_> = owed.iter().map(|stalled| stalled.task.delivery.event).collect();
-    let stored = deliveries::of_webhook(app, &webhook.account, webhook.id, &ids).await?;
-    owed.retain(|stalled| !stored.contains_key(&stalled.task.delivery.event));
-    Ok(owed)
+    let stalled = events.iter().filter_map(|event| decision::never_attempted(webhook, event, waits, now));
+    let mut stalled: Vec<_> = stalled.collect();
+    let ids: Vec<_> = stalled.iter().map(|stalled| stalled.task.delivery.event).collect();
+    let stored = deliveries::of_webhook(&app.store, &webhook.account, webhook.id, &ids).await?;
+    stalled.retain(|stalled| !stored.contains_key(&stalled.task.delivery.event));
+    Ok(stalled)
 }

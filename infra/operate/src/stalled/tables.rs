@@ -1,38 +1,40 @@
-//! The tables, page by page: what is held in memory at once is bounded, however large they are.
+//! Reads the tables page by page, so that memory is bounded however large they are.
 
 use super::decision::OVERDUE_MIN;
 use anyhow::{Context, anyhow};
+use application::App;
 use aws_sdk_dynamodb::{operation::scan::builders::ScanFluentBuilder, types::AttributeValue};
-use hookline::{
-    app::{App, causes},
+use domain::{
+    account::AccountId,
     delivery::{Delivery, DeliveryStatus},
     event_type::EventType,
-    id::{AccountId, EventId},
-    store::{Item, keys, pace},
+    id::EventId,
     time::Timestamp,
     webhook::Webhook,
 };
 use serde::Deserialize;
 use std::time::Duration;
+use store::{Item, aws::causes, keys, rate_limits};
 
-/// Items that one call looks at. A delivery has up to some 25 KB, an event up to 256 KB, of which only its key is answered.
+/// The most items that one call reads. A delivery has up to about 25 KB and an event up to 256 KB, of which the call returns
+/// only the key and the type.
 const PAGE: i32 = 100;
 
 /// A page of a table.
 #[derive(Debug)]
 pub(super) struct Page<T> {
-    /// What was found.
+    /// The items that match.
     pub(super) items: Vec<T>,
-    /// Items that were looked at for it.
+    /// How many items were read to find them.
     pub(super) looked_at: usize,
-    /// Where to go on, where there may be more.
+    /// The start of the next page, if there may be one.
     pub(super) next: Option<Item>,
 }
 
-/// An event that is old enough to have been attempted, without its payload.
+/// An event that is old enough to have been attempted. Its payload is left out.
 #[derive(Clone, Debug)]
 pub(super) struct OldEvent {
-    /// Whose it is.
+    /// Its account.
     pub(super) account: AccountId,
     /// Its id.
     pub(super) id: EventId,
@@ -46,16 +48,20 @@ pub(super) async fn pending(
     account: Option<&AccountId>,
     start: Option<Item>,
 ) -> anyhow::Result<Page<Delivery>> {
-    let call =
-        app.dynamodb.scan().table_name(&app.config.deliveries_table).expression_attribute_names("#status", "status");
+    let call = app
+        .store
+        .dynamodb
+        .scan()
+        .table_name(&app.store.settings.deliveries)
+        .expression_attribute_names("#status", "status");
     let call = call.expression_attribute_values(":pending", text(DeliveryStatus::Pending.as_str()));
     let page = scan(call, "#status = :pending", account, start).await?;
     let items = page.items.into_iter().map(serde_dynamo::from_item).collect::<Result<_, _>>();
     Ok(Page { items: items.context("a delivery cannot be read")?, looked_at: page.looked_at, next: page.next })
 }
 
-/// Reads a page of events that are old enough to have been attempted. Tests are left out: their one attempt has a stored
-/// delivery, or nobody waits for it any more.
+/// Reads a page of events that are old enough to have been attempted. Events of test deliveries are left out: either a delivery
+/// is stored, or nobody waits for the test any more.
 pub(super) async fn old_events(
     app: &App,
     account: Option<&AccountId>,
@@ -69,9 +75,9 @@ pub(super) async fn old_events(
     }
 
     let now = app.clock.now();
-    // Idempotency keys are in the same table, under other ids; and DynamoDB deletes expired events late.
+    // The same table holds idempotency keys, which have other ids. DynamoDB deletes expired events late.
     let filter = "#id BETWEEN :first AND :last AND attribute_not_exists(#test) AND #expires_at > :now";
-    let call = app.dynamodb.scan().table_name(&app.config.events_table);
+    let call = app.store.dynamodb.scan().table_name(&app.store.settings.events);
     let call = call.expression_attribute_names("#id", keys::ID).expression_attribute_names("#test", "test");
     let call = call.expression_attribute_names("#expires_at", keys::EXPIRES_AT);
     let call = call.expression_attribute_names("#event_type", "event_type");
@@ -90,7 +96,7 @@ pub(super) async fn old_events(
     Ok(Page { items, looked_at: page.looked_at, next: page.next })
 }
 
-/// Asks for a page, of one account's items where it is given.
+/// Reads a page. If `account` is given, only items of that account match.
 async fn scan(
     call: ScanFluentBuilder,
     filter: &str,
@@ -98,7 +104,7 @@ async fn scan(
     start: Option<Item>,
 ) -> anyhow::Result<Page<Item>> {
     let call = match account {
-        // An account's name holds no `#`.
+        // An account's name contains no `#`.
         Some(account) => call
             .filter_expression(format!("{filter} AND begins_with(#partition, :account)"))
             .expression_attribute_names("#partition", keys::PARTITION)
@@ -111,12 +117,12 @@ async fn scan(
     Ok(Page { items: found.items.unwrap_or_default(), looked_at, next: found.last_evaluated_key })
 }
 
-/// How long a delivery that reserved a rate slot now would wait for it.
-pub(super) async fn line(app: &App, webhook: &Webhook) -> anyhow::Result<Duration> {
+/// Returns how long a task that reserves a rate slot now would wait for it.
+pub(super) async fn rate_limit_wait(app: &App, webhook: &Webhook) -> anyhow::Result<Duration> {
     if webhook.rate_limit.is_none() {
         return Ok(Duration::ZERO);
     }
-    Ok(pace::line(app, &webhook.account, webhook.id).await?)
+    Ok(rate_limits::wait(&app.store, &webhook.account, webhook.id).await?)
 }
 
 fn text(value: impl ToString) -> AttributeValue {

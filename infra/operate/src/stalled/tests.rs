@@ -1,28 +1,29 @@
-//! The command on the embedded AWS.
+//! Tests of the command on the embedded AWS.
 
 use super::{Request, Summary, find};
+use application::App;
 use aws_sdk_dynamodb::types::AttributeValue;
-use hookline::{
-    app::{App, Lazy},
-    delivery::{Claim, Delivery, Turn, Wakeup},
-    endpoint::EndpointPolicy,
+use domain::{
+    backoff::RetrySchedule,
+    delivery::{Delivery, Lease, Task, Trigger},
+    endpoint_policy::EndpointPolicy,
     event::{Event, NewEvent},
     id::{EventId, WebhookId},
     random::Random,
-    schedule::RetrySchedule,
     secret::Secret,
-    store::{
-        deliveries::{self, Versioned},
-        events, keys, webhooks,
-    },
     time::{Clock, Timestamp},
     webhook::{DisabledReason, Webhook},
 };
-use local::{embedded::EmbeddedAws, provision};
+use embedded_aws::EmbeddedAws;
+use local::provision;
 use serde_json::value::RawValue;
 use std::time::Duration;
+use store::{
+    deliveries::{self, Put, Versioned},
+    events, keys, webhooks,
+};
 
-/// The moment of every test.
+/// The time in every test.
 pub(super) fn now() -> Timestamp {
     Timestamp::parse_rfc3339("2025-02-18T10:30:00Z").expect("valid")
 }
@@ -35,7 +36,7 @@ pub(super) fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
-/// A webhook of `acme`, registered a day ago, that subscribes to everything.
+/// A webhook of the account `acme`. It was registered a day ago and subscribes to everything.
 pub(super) fn webhook() -> Webhook {
     webhook_of("acme", 0)
 }
@@ -46,52 +47,44 @@ fn webhook_of(account: &str, number: u8) -> Webhook {
     let events = vec!["*".parse().expect("a subscription")];
     let secret = Secret::parse("sixteen characters").expect("a secret");
     let id = WebhookId::derived(registered_at, &[number]);
-    Webhook::new(account.parse().expect("valid"), id, url, events, secret, registered_at)
+    Webhook::new(account.parse().expect("valid"), id, url, events, secret)
 }
 
-/// A stack with nothing in it.
+/// Creates an empty stack.
 async fn stack() -> App {
     let clock = Clock::new(now);
     let aws = EmbeddedAws::open(None, clock.clone()).expect("memory opens");
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::Strict);
-    provision::provision(&aws, &config).await.expect("tables and queues are made");
-    let (sqs, scheduler) = (Lazy::new(&aws, EmbeddedAws::sqs), Lazy::new(&aws, EmbeddedAws::scheduler));
-    App {
-        dynamodb: aws.dynamodb(),
-        sqs,
-        scheduler,
-        config,
-        clock,
-        random: Random::system(),
-        found_types: hookline::store::event_types::FoundTypes::default(),
-    }
+    provision::provision(&aws, &config).await.expect("tables and queues are created");
+    App::new(aws.clients(), config, clock, Random::system())
 }
 
-/// Stores an event that `webhook`'s account published so long ago.
-async fn published(app: &App, webhook: &Webhook, time: Duration, is_test: bool) -> EventId {
+/// Stores an event that `webhook`'s account published `age` ago.
+async fn published(app: &App, webhook: &Webhook, age: Duration, is_test: bool) -> EventId {
     let new = NewEvent {
         event_type: "user.created".parse().expect("valid"),
         object: RawValue::from_string("{}".to_owned()).expect("JSON"),
         previous_data: None,
     };
-    let mut event = Event::new(webhook.account.clone(), EventId::new(ago(time), &app.random), &new);
+    let mut event = Event::new(webhook.account.clone(), EventId::new(ago(age), &app.random), &new);
     event.test = is_test;
-    events::put(app, &event).await.expect("stored");
+    events::put(&app.store, &event).await.expect("stored");
     event.id
 }
 
-/// A delivery whose first attempt is recorded, and whose second was due then.
+/// A delivery whose first attempt is recorded. The second is due at `due`.
 fn waiting(webhook: &Webhook, event: EventId, due: Timestamp) -> Delivery {
-    let mut delivery = Delivery::untouched(&Wakeup::first(webhook, event), "user.created".parse().expect("valid"));
+    let mut delivery = Delivery::new(&Task::first(webhook, event), "user.created".parse().expect("valid"));
     (delivery.step, delivery.next_attempt_at) = (1, Some(due));
     delivery
 }
 
 async fn store(app: &App, delivery: Delivery) {
-    deliveries::put(app, &Versioned::NONE, delivery).await.expect("an answer").expect("the first write");
+    let put = deliveries::put(&app.store, &Versioned::NONE, delivery).await.expect("an answer");
+    assert!(matches!(put, Put::Written(_)), "the first write");
 }
 
-/// What the command prints, and its summary.
+/// Runs the command. Returns the lines that it prints, and its summary.
 async fn run(app: &App, account: Option<&str>, enqueue: bool) -> (Vec<String>, Summary) {
     let account = account.map(|account| account.parse().expect("valid"));
     let mut out = Vec::new();
@@ -100,11 +93,12 @@ async fn run(app: &App, account: Option<&str>, enqueue: bool) -> (Vec<String>, S
     (text.lines().map(str::to_owned).collect(), summary)
 }
 
-/// The tasks on the deliveries queue.
-async fn queued(app: &App) -> Vec<Wakeup> {
+/// Receives all tasks on the deliveries queue.
+async fn queued(app: &App) -> Vec<Task> {
     let mut tasks = Vec::new();
     loop {
-        let call = app.sqs.receive_message().queue_url(&app.config.deliveries_queue_url).max_number_of_messages(10);
+        let call =
+            app.queues.sqs.receive_message().queue_url(&app.queues.settings.deliveries_url).max_number_of_messages(10);
         let messages = call.send().await.expect("an answer").messages.unwrap_or_default();
         if messages.is_empty() {
             return tasks;
@@ -115,9 +109,9 @@ async fn queued(app: &App) -> Vec<Wakeup> {
 }
 
 #[tokio::test]
-async fn a_stalled_delivery_is_printed_and_its_task_enqueued_when_that_is_asked_for() {
+async fn a_stalled_delivery_is_printed_and_its_task_enqueued_on_request() {
     let (app, webhook) = (stack().await, webhook());
-    webhooks::create(&app, &webhook).await.expect("stored");
+    webhooks::create(&app.store, &webhook).await.expect("stored");
     let event = published(&app, &webhook, minutes(90), false).await;
     let delivery = waiting(&webhook, event, ago(minutes(60)));
     store(&app, delivery.clone()).await;
@@ -130,15 +124,15 @@ async fn a_stalled_delivery_is_printed_and_its_task_enqueued_when_that_is_asked_
     let (lines, summary) = run(&app, None, true).await;
     assert_eq!((lines, summary.enqueued), (vec![expected], 1));
     let tasks = queued(&app).await;
-    let turn = Turn::Scheduled { round: 0, step: 2 };
-    assert_eq!(tasks, [Wakeup { turn, ..Wakeup::first(&webhook, event) }]);
+    let trigger = Trigger::Scheduled { run: 0, step: 2 };
+    assert_eq!(tasks, [Task { trigger, ..Task::first(&webhook, event) }]);
     assert!(delivery.wants(&tasks[0], now()));
 }
 
 #[tokio::test]
 async fn an_event_without_a_stored_delivery_gets_its_first_task() {
     let (app, webhook) = (stack().await, webhook());
-    webhooks::create(&app, &webhook).await.expect("stored");
+    webhooks::create(&app.store, &webhook).await.expect("stored");
     let lost = published(&app, &webhook, minutes(40), false).await;
     let attempted = published(&app, &webhook, minutes(40), false).await;
     store(&app, waiting(&webhook, attempted, now())).await;
@@ -146,14 +140,14 @@ async fn an_event_without_a_stored_delivery_gets_its_first_task() {
     published(&app, &webhook, minutes(40), true).await;
 
     let (lines, summary) = run(&app, None, true).await;
-    let task = Wakeup::first(&webhook, lost);
+    let task = Task::first(&webhook, lost);
     assert_eq!(lines, [format!("acme\t{}\tnever attempted\t2400 s", task.delivery)]);
     assert_eq!(summary, Summary { deliveries: 1, events: 4, stalled: 1, enqueued: 1 });
     assert_eq!(queued(&app).await, [task]);
 }
 
 #[tokio::test]
-async fn what_is_held_or_under_way_is_left_alone() {
+async fn held_and_leased_deliveries_are_not_stalled() {
     let app = stack().await;
     let mut disabled = webhook_of("acme", 1);
     let event = published(&app, &disabled, minutes(90), false).await;
@@ -163,10 +157,10 @@ async fn what_is_held_or_under_way_is_left_alone() {
     enabled.enable(ago(minutes(45)));
     let pending = waiting(&webhook_of("acme", 2), event, ago(minutes(60)));
     let busy = webhook_of("acme", 3);
-    let claim = Some(Claim { holder: "a worker".to_owned(), until: now().plus(minutes(1)) });
-    let under_way = Delivery { claim, ..waiting(&busy, event, ago(minutes(60))) };
+    let lease = Some(Lease { holder: "a worker".to_owned(), until: now().plus(minutes(1)) });
+    let under_way = Delivery { lease, ..waiting(&busy, event, ago(minutes(60))) };
     for webhook in [&disabled, &enabled, &busy] {
-        webhooks::create(&app, webhook).await.expect("stored");
+        webhooks::create(&app.store, webhook).await.expect("stored");
     }
     for delivery in [held, pending, under_way] {
         store(&app, delivery).await;
@@ -177,30 +171,30 @@ async fn what_is_held_or_under_way_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_rate_limit_is_left_alone() {
+async fn deliveries_that_wait_for_their_rate_limit_are_not_stalled() {
     let (app, webhook) = (stack().await, Webhook { rate_limit: Some(1), ..webhook() });
-    webhooks::create(&app, &webhook).await.expect("stored");
+    webhooks::create(&app.store, &webhook).await.expect("stored");
     let stored = published(&app, &webhook, minutes(90), false).await;
     store(&app, waiting(&webhook, stored, ago(minutes(60)))).await;
     published(&app, &webhook, minutes(60), false).await;
-    for (line, found) in [(minutes(30), 0), (minutes(29), 2)] {
-        let mut pace = keys::pace(&webhook.account, webhook.id);
-        let end_us = now().plus(line).unix_ms() * 1000;
-        pace.insert("end_us".to_owned(), AttributeValue::N(end_us.to_string()));
-        let call = app.dynamodb.put_item().table_name(&app.config.webhooks_table).set_item(Some(pace));
+    for (wait, found) in [(minutes(30), 0), (minutes(29), 2)] {
+        let mut counters = keys::rate_limit(&webhook.account, webhook.id);
+        let end_us = now().plus(wait).unix_ms() * 1000;
+        counters.insert("end_us".to_owned(), AttributeValue::N(end_us.to_string()));
+        let call = app.store.dynamodb.put_item().table_name(&app.store.settings.webhooks).set_item(Some(counters));
         call.send().await.expect("stored");
-        assert_eq!(run(&app, None, false).await.0.len(), found, "{line:?}");
+        assert_eq!(run(&app, None, false).await.0.len(), found, "{wait:?}");
     }
 }
 
 #[tokio::test]
-async fn a_stalled_test_gets_the_task_of_a_test() {
+async fn a_stalled_test_delivery_gets_a_test_task() {
     let (app, webhook) = (stack().await, webhook());
-    webhooks::create(&app, &webhook).await.expect("stored");
+    webhooks::create(&app.store, &webhook).await.expect("stored");
     let event = published(&app, &webhook, minutes(90), true).await;
-    let task = Wakeup { turn: Turn::Test, ..Wakeup::first(&webhook, event) };
-    let mut delivery = Delivery::untouched(&task, "user.created".parse().expect("valid"));
-    delivery.claim = Some(Claim { holder: "gone".to_owned(), until: ago(minutes(80)) });
+    let task = Task { trigger: Trigger::Test, ..Task::first(&webhook, event) };
+    let mut delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
+    delivery.lease = Some(Lease { holder: "gone".to_owned(), until: ago(minutes(80)) });
     store(&app, delivery).await;
     let (lines, _) = run(&app, None, true).await;
     assert_eq!(lines, [format!("acme\t{}\tlease over\t4800 s", task.delivery)]);
@@ -208,13 +202,13 @@ async fn a_stalled_test_gets_the_task_of_a_test() {
 }
 
 #[tokio::test]
-async fn every_page_is_read_and_one_account_alone_where_it_is_named() {
-    // More of each than a page holds.
+async fn every_page_is_read_and_a_named_account_limits_the_search() {
+    // More events and deliveries than a page holds.
     const EVENTS: usize = 130;
     let app = stack().await;
     for account in ["acme", "acme-too"] {
         let webhook = webhook_of(account, 0);
-        webhooks::create(&app, &webhook).await.expect("stored");
+        webhooks::create(&app.store, &webhook).await.expect("stored");
         for index in 0..EVENTS {
             let event = published(&app, &webhook, minutes(60), false).await;
             if index % 2 == 0 {

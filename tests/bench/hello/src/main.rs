@@ -1,4 +1,4 @@
-//! A function that answers what it is asked.
+//! A Lambda function that answers with the event that it gets.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

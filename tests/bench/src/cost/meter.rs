@@ -1,4 +1,5 @@
-//! An HTTP client between the SDK and the embedded AWS that counts what AWS bills, and takes as long as AWS takes.
+//! An HTTP client between the SDK and the embedded AWS. It counts what AWS bills, and takes as long
+//! as AWS.
 
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
@@ -6,7 +7,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
-use local::embedded::EmbeddedAws;
+use embedded_aws::EmbeddedAws;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -16,46 +17,46 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What a call takes within a region, which a function waits for and pays for.
+/// The time of a call within a region. The function waits for it and pays for it.
 const CALL: Duration = Duration::from_millis(5);
-/// What an SDK call, or a delivery's POST, takes of a whole CPU.
+/// The time that an SDK call, or the POST of a delivery, takes on a whole CPU.
 const CPU: Duration = Duration::from_micros(500);
-/// Memory that comes with a whole CPU, in MB.
+/// The memory with which Lambda gives a function a whole CPU, in MB.
 const MEMORY_OF_A_CPU_MB: u32 = 1769;
-/// What SQS counts as one request.
+/// The bytes that SQS bills as one request.
 const SQS_CHUNK_BYTES: usize = 64 * 1024;
-/// Memory of the functions that work on deliveries, in MB, as the template gives it.
+/// The memory of `api`, `publish` and `deliver` in the template, in MB.
 const MEMORY_MB: u32 = 256;
 
-/// What has been used.
+/// What AWS would bill.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Usage {
     /// Requests to the HTTP API.
     pub(super) api_requests: u64,
     /// Calls that write to a table.
     pub(super) writes: u64,
-    /// What they consumed.
+    /// The write units that they consumed.
     pub(super) write_units: f64,
     /// Calls that read a table.
     pub(super) reads: u64,
-    /// What they consumed.
+    /// The read units that they consumed.
     pub(super) read_units: f64,
-    /// Requests to SQS, each 64 KB of a large one counted.
+    /// Requests to SQS. A large one counts once for each 64 KB.
     pub(super) sqs_requests: u64,
-    /// Schedules made; each fires once.
+    /// Schedules that were created. Each fires once.
     pub(super) schedules: u64,
-    /// By name.
+    /// The usage of each function, by its name.
     pub(super) functions: BTreeMap<&'static str, Function>,
 }
 
-/// What a function has used.
+/// What AWS would bill for a function.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Function {
     pub(super) invocations: u64,
     pub(super) gigabyte_seconds: f64,
 }
 
-/// The meter; clones share one count.
+/// The meter. Clones share one count.
 #[derive(Clone)]
 pub(super) struct Meter {
     aws: EmbeddedAws,
@@ -63,12 +64,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A meter of `aws` that has counted nothing.
+    /// Creates a meter of `aws` that has counted nothing yet.
     pub(super) fn of(aws: EmbeddedAws) -> Self {
         Self { aws, usage: Arc::default() }
     }
 
-    /// What has been used so far.
+    /// Returns what has been used so far.
     pub(super) fn usage(&self) -> Usage {
         self.lock().clone()
     }
@@ -78,8 +79,9 @@ impl Meter {
         self.lock().api_requests += 1;
     }
 
-    /// Runs a function that makes `posts` requests of its own, and counts what Lambda bills: the time by which it waits,
-    /// and the time by which it computes on the share of a CPU that comes with its memory.
+    /// Runs a function that makes `posts` requests to receivers, and counts what Lambda bills: the
+    /// time that it waits, and the time that it computes on the share of a CPU that comes with its
+    /// memory.
     pub(super) async fn invoke<T>(&self, name: &'static str, posts: usize, running: impl Future<Output = T>) -> T {
         let (began, before) = (Instant::now(), self.lock().calls());
         let result = running.await;
@@ -97,7 +99,7 @@ impl Meter {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let asked = request.body().bytes().unwrap_or_default().to_vec();
         let Some((service, operation)) = target.split_once('.') else {
-            // EventBridge Scheduler's requests are told by their path alone.
+            // Requests to EventBridge Scheduler have no `x-amz-target`.
             self.lock().schedules += u64::from(request.method() == "POST");
             return self.aws.call(request).await;
         };
@@ -130,7 +132,7 @@ impl Usage {
         let units = |consumed: &Value| consumed["CapacityUnits"].as_f64();
         let units = match &answer["ConsumedCapacity"] {
             Value::Array(tables) => tables.iter().filter_map(units).sum(),
-            // A write that is refused is billed as well, and answers with its reason alone.
+            // AWS bills a write whose condition fails too, but the error does not name the units.
             consumed => units(consumed).unwrap_or(1.0),
         };
         if matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem") {

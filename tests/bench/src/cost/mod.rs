@@ -1,9 +1,10 @@
-//! Dollars for each million deliveries on AWS. The functions run here on the embedded AWS, under simulated time, behind a
-//! [`meter`] that counts their SDK calls and what these consume; [`prices`] prices the count. It is the product's code that
-//! is counted, so a call more in it is a line more here, and a test that fails.
+//! Dollars a million deliveries on AWS. The functions run on the embedded AWS in simulated time,
+//! behind a [`meter`] that counts their SDK calls and what these consume. [`prices`] turns the
+//! counts into dollars. The product's own code is metered, so a further call in it raises the cost
+//! and fails a test.
 //!
-//! Full batches are taken for granted, as a busy deployment has them. Left out: logs (half a KB an attempt at `info`), data
-//! transfer to receivers, and the queues' polling while idle.
+//! All batches are full, as in a busy deployment. Not included are logs (half a KB an attempt at
+//! `info`), data transfer to receivers, and the polling of the queues while idle.
 
 mod meter;
 mod prices;
@@ -13,6 +14,7 @@ use crate::{
     token,
 };
 use anyhow::Context;
+use application::App;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
@@ -24,32 +26,35 @@ use axum::{
     http::{Request, StatusCode},
 };
 use deliver::Deliverer;
-use futures::FutureExt;
-use hookline::{
-    app::App,
-    endpoint::{EndpointClient, EndpointPolicy},
-    id::{AccountId, WebhookId},
+use domain::{
+    account::AccountId,
+    backoff::RetrySchedule,
+    delivery::AttemptError,
+    endpoint_policy::EndpointPolicy,
+    id::WebhookId,
     random::Random,
-    schedule::RetrySchedule,
     secret::Secret,
-    store::webhooks,
     time::{Clock, Timestamp},
     webhook::Webhook,
 };
-use local::{embedded::EmbeddedAws, pollers, provision};
+use embedded_aws::EmbeddedAws;
+use endpoint::EndpointClient;
+use futures::FutureExt;
+use local::{pollers, provision};
 use meter::{Meter, Usage};
 use prices::US_EAST_1;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
+use store::{Clients, webhooks};
 use tower::ServiceExt;
 
-/// Bytes of an event as it is delivered: within one write unit, with its key and its type.
+/// Bytes of a delivered event. With its key and its type it fits into one write unit.
 const PAYLOAD_BYTES: usize = 800;
-/// What a receiver takes to answer.
+/// The time in which a receiver answers.
 const RECEIVER: Duration = Duration::from_millis(50);
-/// Whose everything is.
+/// The account.
 const ACCOUNT: &str = "acme";
-/// Messages of one invocation.
+/// The number of messages of one invocation.
 const BATCH: usize = 10;
 
 /// How events are published, and what their receivers do.
@@ -59,7 +64,7 @@ struct Scenario {
     publish: Publish,
     webhooks: usize,
     events: usize,
-    /// One in so many first attempts fails.
+    /// If set, one in this many first attempts fails.
     fails_one_in: Option<usize>,
 }
 
@@ -67,9 +72,9 @@ struct Scenario {
 enum Publish {
     /// `POST /v1/events`
     Single,
-    /// `POST /v1/events/batch`, a hundred at once.
+    /// `POST /v1/events/batch`, a hundred events each.
     Batch,
-    /// By a producer inside AWS, on the `events` queue.
+    /// On the `events` queue, by a producer inside AWS.
     Queue,
 }
 
@@ -80,32 +85,33 @@ const BY_QUEUE: Scenario = Scenario { name: "queue publish, in AWS", publish: Pu
 const TO_TEN: Scenario = Scenario { name: "batch publish, 10 webhooks", webhooks: 10, events: 100, ..IN_BATCHES };
 const FAILING: Scenario = Scenario { name: "batch publish, 20 % fail at first", fails_one_in: Some(5), ..IN_BATCHES };
 
-/// What a scenario came to.
+/// What a scenario used.
 struct Cost {
     deliveries: usize,
     usage: Usage,
 }
 
 pub(crate) fn measure() -> anyhow::Result<Table> {
-    let mut table = Table::new("cost", "dollars for each million deliveries on AWS, us-east-1, November 2026");
+    let mut table = Table::new("cost", "dollars a million deliveries on AWS, list prices in us-east-1, November 2026");
     for scenario in [SINGLE, IN_BATCHES, BY_QUEUE, TO_TEN, FAILING] {
         table.row(scenario.name, run(scenario)?.figures());
     }
     Ok(table)
 }
 
-/// Runs a scenario under simulated time.
+/// Runs a scenario in simulated time.
 fn run(scenario: Scenario) -> anyhow::Result<Cost> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async { Deployment::with(scenario).await?.run().await })
 }
 
 impl Cost {
+    /// Returns a count, or a sum, per delivery.
     fn each(&self, count: f64) -> f64 {
         count / self.deliveries as f64
     }
 
-    /// In dollars.
+    /// Returns the cost of a million deliveries, in dollars.
     fn of_a_million(&self) -> f64 {
         US_EAST_1.bill(&self.usage).iter().map(|(_, dollars)| self.each(*dollars) * 1e6).sum()
     }
@@ -115,19 +121,19 @@ impl Cost {
         let lines = US_EAST_1.bill(&self.usage);
         figures.extend(lines.into_iter().map(|(name, dollars)| figure(name, "$/M", self.each(dollars) * 1e6)));
         figures.extend([
-            figure("writes", "each", self.each(self.usage.writes as f64)),
-            figure("reads", "each", self.each(self.usage.reads as f64)),
-            figure("SQS", "each", self.each(self.usage.sqs_requests as f64)),
+            figure("writes", "/delivery", self.each(self.usage.writes as f64)),
+            figure("reads", "/delivery", self.each(self.usage.reads as f64)),
+            figure("SQS", "/delivery", self.each(self.usage.sqs_requests as f64)),
         ]);
         figures
     }
 }
 
-/// Hookline with everything metered, and what stands for AWS's own parts.
+/// Hookline behind the meter, and stand-ins for API Gateway and Lambda.
 struct Deployment {
     scenario: Scenario,
     app: App,
-    /// The same without the meter, for what is looked at and not billed.
+    /// The same app without the meter, for calls that AWS would not bill.
     unmetered: App,
     meter: Meter,
     router: Router,
@@ -144,8 +150,8 @@ impl Deployment {
         provision::provision(&aws, &config).await?;
         let meter = Meter::of(aws.clone());
         let metered = aws.sdk_config().to_builder().http_client(meter.clone()).build();
-        let app = App::new(&metered, config.clone(), clock.clone(), Random::system());
-        let unmetered = App::new(&aws.sdk_config(), config, clock, Random::system());
+        let app = App::new(Clients::new(&metered), config.clone(), clock.clone(), Random::system());
+        let unmetered = App::new(aws.clients(), config, clock, Random::system());
         let token = set_up(&unmetered, scenario.webhooks).await?;
         let look_up = |_: &str| Ok(vec![([1, 1, 1, 1], 0).into()]);
         let receive = move |request| receive(request, scenario.fails_one_in).boxed();
@@ -165,11 +171,11 @@ impl Deployment {
             Publish::Queue => self.produce().await?,
         }
         let handle = async |event| publish::handle(&self.app, event).await;
-        self.drain("publish", &self.app.config.events_queue_url, 0, handle).await?;
+        self.drain("publish", &self.app.queues.settings.events_url, 0, handle).await?;
         let handle = async |event| deliver::handle(&self.deliverer, event).await;
-        let queue_url = &self.app.config.deliveries_queue_url;
+        let queue_url = &self.app.queues.settings.deliveries_url;
         self.drain("deliver", queue_url, BATCH, handle).await?;
-        // What failed at first comes again after a minute.
+        // Failed first attempts are repeated after a minute.
         tokio::time::sleep(Duration::from_secs(120)).await;
         self.drain("deliver", queue_url, BATCH, handle).await?;
         Ok(Cost { deliveries: events * webhooks, usage: self.meter.usage() })
@@ -187,7 +193,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// Puts events on the `events` queue, as a producer in AWS does.
+    /// Puts events on the `events` queue, as a producer inside AWS does.
     async fn produce(&self) -> anyhow::Result<()> {
         for first in (0..self.scenario.events).step_by(BATCH) {
             let entry = |number: usize| {
@@ -198,20 +204,21 @@ impl Deployment {
                 entry.message_group_id(ACCOUNT).build()
             };
             let entries = (first..first + BATCH).map(entry).collect::<Result<Vec<_>, _>>()?;
-            let call = self.app.sqs.send_message_batch().queue_url(&self.app.config.events_queue_url);
+            let call = self.app.queues.sqs.send_message_batch().queue_url(&self.app.queues.settings.events_url);
             call.set_entries(Some(entries)).send().await?;
         }
         Ok(())
     }
 
-    /// Stands for the event source mapping of a queue: batch by batch, until none is left.
+    /// Stands for the event source mapping of a queue: hands the function one batch after the
+    /// other, until the queue is empty.
     async fn drain<F, Running>(&self, name: &'static str, url: &str, posts: usize, handle: F) -> anyhow::Result<()>
     where
         F: Fn(SqsEvent) -> Running,
         Running: Future<Output = SqsBatchResponse>,
     {
         while self.has_messages(url).await? {
-            let call = self.app.sqs.receive_message().queue_url(url).max_number_of_messages(BATCH as i32);
+            let call = self.app.queues.sqs.receive_message().queue_url(url).max_number_of_messages(BATCH as i32);
             let call = call.message_system_attribute_names(MessageSystemAttributeName::All);
             let messages = call.send().await?.messages.unwrap_or_default();
             let entries = messages.iter().enumerate().map(|(index, message)| entry(index, message));
@@ -219,25 +226,26 @@ impl Deployment {
             let handled = handle(pollers::sqs_event(messages, url));
             let response = self.meter.invoke(name, posts, handled).await;
             anyhow::ensure!(response.batch_item_failures.is_empty(), "{name} failed");
-            self.app.sqs.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await?;
+            self.app.queues.sqs.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await?;
         }
         Ok(())
     }
 
     async fn has_messages(&self, url: &str) -> anyhow::Result<bool> {
         let count = QueueAttributeName::ApproximateNumberOfMessages;
-        let call = self.unmetered.sqs.get_queue_attributes().queue_url(url).attribute_names(count.clone());
+        let call = self.unmetered.queues.sqs.get_queue_attributes().queue_url(url).attribute_names(count.clone());
         let attributes = call.send().await?.attributes.unwrap_or_default();
-        Ok(attributes.get(&count).context("no count")? != "0")
+        Ok(attributes.get(&count).context("the answer has no count")? != "0")
     }
 }
 
+/// Returns the entry that deletes a message.
 fn entry(index: usize, message: &Message) -> anyhow::Result<DeleteMessageBatchRequestEntry> {
     let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
     Ok(entry.set_receipt_handle(message.receipt_handle.clone()).build()?)
 }
 
-/// Makes the webhooks and a token to publish with.
+/// Creates the webhooks and a token to publish with, and returns the token.
 async fn set_up(app: &App, webhooks: usize) -> anyhow::Result<String> {
     let account: AccountId = ACCOUNT.parse()?;
     let (text, now) = (token::publisher(app, &account).await?, app.clock.now());
@@ -246,30 +254,28 @@ async fn set_up(app: &App, webhooks: usize) -> anyhow::Result<String> {
         let url = url.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
         let id = WebhookId::new(now, &app.random);
         let events = vec!["*".parse().map_err(|fault| anyhow::anyhow!("{fault:?}"))?];
-        let webhook = Webhook::new(account.clone(), id, url, events, Secret::generate(&app.random), now);
-        webhooks::create(app, &webhook).await?;
+        let webhook = Webhook::new(account.clone(), id, url, events, Secret::generate(&app.random));
+        webhooks::create(&app.store, &webhook).await?;
     }
     Ok(text)
 }
 
-/// A clock that follows simulated time.
+/// Returns a clock that follows simulated time.
 fn clock() -> Clock {
     let began = tokio::time::Instant::now();
     let start = Timestamp::from_unix_ms(1_764_000_000_000);
     Clock::new(move || start.plus(began.elapsed()))
 }
 
-/// What a publisher sends.
+/// Returns the event `number`, as a publisher sends it.
 fn event(number: usize) -> serde_json::Value {
     let object = json!({"number": number, "pad": "x".repeat(PAYLOAD_BYTES - 170)});
     json!({"type": "user.created", "data": {"object": object}})
 }
 
-/// A receiver that takes its time, and fails one in so many first attempts.
-async fn receive(
-    request: reqwest::Request,
-    fails_one_in: Option<usize>,
-) -> Result<reqwest::Response, hookline::endpoint::PostError> {
+/// Answers as a receiver: after [`RECEIVER`], and with an error to one in `fails_one_in` first
+/// attempts.
+async fn receive(request: reqwest::Request, fails_one_in: Option<usize>) -> Result<reqwest::Response, AttemptError> {
     tokio::time::sleep(RECEIVER).await;
     let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
     let payload: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
@@ -286,12 +292,12 @@ mod tests {
     use super::*;
 
     fn cost(scenario: Scenario) -> Cost {
-        run(scenario).expect("it runs")
+        run(scenario).expect("the scenario runs")
     }
 
-    /// What a call more would cost is the user's, for each million of deliveries.
+    /// An operator pays for every further write.
     #[test]
-    fn an_event_is_one_write_and_a_delivery_two() {
+    fn an_event_costs_one_write_and_a_delivery_two() {
         for scenario in [SINGLE, IN_BATCHES, BY_QUEUE, TO_TEN] {
             let Cost { usage, deliveries } = cost(scenario);
             assert_eq!(usage.writes as usize, scenario.events + 2 * deliveries, "{}", scenario.name);
@@ -300,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn full_batches_cost_three_tenths_of_an_sqs_request_a_delivery() {
+    fn full_batches_cost_at_most_three_tenths_of_an_sqs_request_a_delivery() {
         for scenario in [IN_BATCHES, TO_TEN] {
             let cost = cost(scenario);
             assert!(cost.each(cost.usage.sqs_requests as f64) <= 0.3, "{}: {:?}", scenario.name, cost.usage);
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_deliveries_cost_what_is_promised() {
+    fn a_million_deliveries_cost_at_most_what_is_promised() {
         for (scenario, dollars) in [(IN_BATCHES, 2.30), (TO_TEN, 1.70)] {
             let cost = cost(scenario);
             assert!(cost.of_a_million() <= dollars, "{}: {} {:?}", scenario.name, cost.of_a_million(), cost.usage);

@@ -1,8 +1,8 @@
-//! What AWS asks, in one table.
+//! The prices of AWS.
 
 use super::meter::Usage;
 
-/// List prices in us-east-1, without free tiers, in dollars; of November 2026.
+/// The list prices in us-east-1 in November 2026, in dollars, without free tiers.
 pub(super) const US_EAST_1: Prices = Prices {
     million_api_requests: 1.00,
     million_sqs_requests: 0.40,
@@ -13,29 +13,29 @@ pub(super) const US_EAST_1: Prices = Prices {
     gigabyte_second: 0.000_013_333_4,
 };
 
-/// Prices of what Hookline uses.
+/// The prices of what Hookline uses, in dollars.
 pub(super) struct Prices {
-    /// HTTP API, a request of up to 512 KB.
+    /// HTTP API: a million requests of up to 512 KB.
     million_api_requests: f64,
-    /// SQS standard, a request of up to 64 KB.
+    /// SQS standard queues: a million requests of up to 64 KB.
     million_sqs_requests: f64,
-    /// DynamoDB on demand, up to 1 KB written.
+    /// DynamoDB on demand: a million writes of up to 1 KB.
     million_write_units: f64,
-    /// DynamoDB on demand, up to 4 KB read consistently.
+    /// DynamoDB on demand: a million consistent reads of up to 4 KB.
     million_read_units: f64,
-    /// EventBridge Scheduler, a schedule that fires.
+    /// EventBridge Scheduler: a million schedules that fire.
     million_schedules: f64,
-    /// Lambda, an invocation.
+    /// Lambda: a million invocations.
     million_invocations: f64,
-    /// Lambda on arm64, its memory for a time.
+    /// Lambda on arm64: a gigabyte of memory for a second.
     gigabyte_second: f64,
 }
 
-/// A service and what it asks.
+/// A service, and its cost in dollars.
 pub(super) type Line = (&'static str, f64);
 
 impl Prices {
-    /// What `usage` costs, by service, in dollars.
+    /// Returns the cost of `usage` by service.
     pub(super) fn bill(&self, usage: &Usage) -> Vec<Line> {
         let million = |count: f64, price: f64| count / 1e6 * price;
         let invocations: u64 = usage.functions.values().map(|function| function.invocations).sum();
@@ -46,8 +46,8 @@ impl Prices {
             ("reads", million(usage.read_units, self.million_read_units)),
             ("SQS", million(usage.sqs_requests as f64, self.million_sqs_requests)),
             ("Scheduler", million(usage.schedules as f64, self.million_schedules)),
-            ("invoked", million(invocations as f64, self.million_invocations)),
-            ("running", gigabyte_seconds * self.gigabyte_second),
+            ("Lambda requests", million(invocations as f64, self.million_invocations)),
+            ("Lambda duration", gigabyte_seconds * self.gigabyte_second),
         ]
     }
 }

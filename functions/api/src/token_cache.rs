@@ -1,0 +1,49 @@
+//! A cache of the tokens that this process has found lately.
+
+use application::App;
+use domain::{
+    time::Timestamp,
+    token::{self, Token},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use store::{StoreError, tokens};
+
+/// How long a token is valid without asking the table again. A revoked token stops working within this time.
+const CACHED: Duration = Duration::from_secs(30);
+/// The most tokens in the cache. A full cache is cleared.
+const CACHE_MAX: usize = 10_000;
+
+/// The tokens found lately, each with the end of its time in the cache, by the SHA-256 of their text. A token that was not
+/// found is not cached, so a new token works at once.
+#[derive(Debug, Default)]
+pub(crate) struct TokenCache(Mutex<HashMap<String, (Arc<Token>, Timestamp)>>);
+
+impl TokenCache {
+    /// Finds a token by its text, in the cache or in the table. Returns `None` if there is no such token.
+    pub(crate) async fn find(&self, app: &App, token: &str) -> Result<Option<Arc<Token>>, StoreError> {
+        let (hash, now) = (token::hash(token), app.clock.now());
+        if let Some((token, until)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&hash)
+            && now < *until
+        {
+            return Ok(Some(token.clone()));
+        }
+        let found = tokens::find(&app.store, &hash).await?.map(Arc::new);
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Some(token) => {
+                if cache.len() >= CACHE_MAX {
+                    cache.clear();
+                }
+                cache.insert(hash, (token.clone(), now.plus(CACHED)));
+            }
+            None => {
+                cache.remove(&hash);
+            }
+        }
+        Ok(found)
+    }
+}

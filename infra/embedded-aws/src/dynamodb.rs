@@ -1,0 +1,120 @@
+//! `DynamoDB`: the `dynoxide` engine behind the JSON protocol. This module only calls the engine's function for an operation,
+//! and turns the engine's errors into replies. The engine itself evaluates expressions.
+//!
+//! Transactions are left out: Hookline does not use them, and the engine's functions do not recognise a repeated request.
+
+use super::wire::{Fault, Reply};
+use domain::time::Clock;
+use dynoxide::{
+    DynoxideError,
+    actions::{self, vector_lifecycle::VectorIndexLifecycle},
+    storage::{ScanParams, Storage},
+    storage_backend,
+};
+use futures::FutureExt;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// The most items whose time to live is checked at a time. Requests wait for that long.
+const SWEEP_PAGE: usize = 100;
+
+/// Answers one operation.
+///
+/// # Errors
+/// The operation failed. The caller must undo what it wrote.
+pub(super) fn call(storage: &Storage, operation: &str, body: &[u8]) -> Result<Reply, Fault> {
+    let run = || match operation {
+        "CreateTable" => with(body, |request| actions::create_table::execute(storage, request)),
+        "DescribeTable" => with(body, |request| async {
+            actions::describe_table::execute(storage, request, &VectorIndexLifecycle::new()).await
+        }),
+        "ListTables" => with(body, |request| actions::list_tables::execute(storage, request)),
+        "UpdateTimeToLive" => with(body, |request| actions::update_time_to_live::execute(storage, request)),
+        "DescribeTimeToLive" => with(body, |request| actions::describe_time_to_live::execute(storage, request)),
+        "PutItem" => with(body, |request| actions::put_item::execute(storage, request)),
+        "GetItem" => with(body, |request| actions::get_item::execute(storage, request)),
+        "UpdateItem" => with(body, |request| actions::update_item::execute(storage, request)),
+        "DeleteItem" => with(body, |request| actions::delete_item::execute(storage, request)),
+        "Query" => with(body, |request| actions::query::execute(storage, request)),
+        "Scan" => with(body, |request| actions::scan::execute(storage, request)),
+        "BatchGetItem" => with(body, |request| actions::batch_get_item::execute(storage, request)),
+        "BatchWriteItem" => with(body, |request| actions::batch_write_item::execute(storage, request)),
+        other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
+    };
+    run().map(Reply::ok).map_err(|error| Fault::whole(error.status_code(), error.to_json()))
+}
+
+/// Parses the request, runs the engine's function and serializes the answer.
+fn with<Request: DeserializeOwned, Answer: Serialize, Running: Future<Output = dynoxide::Result<Answer>>>(
+    body: &[u8],
+    run: impl FnOnce(Request) -> Running,
+) -> dynoxide::Result<String> {
+    let request =
+        serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    let answer = run(request).now_or_never().expect("the engine on SQLite never waits")?;
+    serde_json::to_string(&answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+/// The progress of a sweep through all tables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sweep {
+    tables_done: usize,
+    after: Option<(String, String)>,
+    /// Items deleted so far.
+    pub(super) deleted: usize,
+    /// Whether every table has been swept.
+    pub(super) done: bool,
+}
+
+impl Sweep {
+    /// Checks the next page of items, and deletes those whose time to live is over.
+    pub(super) fn page(mut self, storage: &Storage, now_s: i64) -> Result<Self, Fault> {
+        let tables = storage.list_ttl_enabled_tables().map_err(fault)?;
+        let Some(table) = tables.get(self.tables_done) else { return Ok(Self { done: true, ..self }) };
+        let name = &table.table_name;
+        let after = self.after.as_ref();
+        let page = ScanParams {
+            limit: Some(SWEEP_PAGE),
+            exclusive_start_pk: after.map(|(partition, _)| partition.as_str()),
+            exclusive_start_sk: after.map(|(_, sort)| sort.as_str()),
+            ..ScanParams::default()
+        };
+        let items = storage.scan_items(name, &page).map_err(fault)?;
+        let attribute = table.ttl_attribute.as_deref().unwrap_or_default();
+        for (partition, sort, item) in &items {
+            if expires_at(item, attribute).is_some_and(|expires_at| expires_at <= now_s) {
+                storage.delete_item(name, partition, sort).map_err(fault)?;
+                self.deleted += 1;
+            }
+        }
+        let full = items.len() == SWEEP_PAGE;
+        self.after = items.into_iter().next_back().filter(|_| full).map(|(partition, sort, _)| (partition, sort));
+        self.tables_done += usize::from(!full);
+        Ok(self)
+    }
+}
+
+/// Returns when an item expires, in seconds since the Unix epoch.
+fn expires_at(item: &str, attribute: &str) -> Option<i64> {
+    let item: Value = serde_json::from_str(item).ok()?;
+    item.get(attribute)?.get("N")?.as_str()?.parse().ok()
+}
+
+fn fault(error: DynoxideError) -> Fault {
+    Fault::internal(&error.to_string())
+}
+
+/// Makes a [`Clock`] the engine's clock.
+pub(super) struct EngineClock(pub(super) Clock);
+
+impl storage_backend::Clock for EngineClock {
+    fn now_unix_secs(&self) -> u64 {
+        u64::try_from(self.0.now().unix_seconds()).unwrap_or_default()
+    }
+
+    fn now_unix_secs_f64(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds until the year 9999 are exact in an f64")]
+        let ms = self.0.now().unix_ms() as f64;
+        ms / 1000.0
+    }
+}

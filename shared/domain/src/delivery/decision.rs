@@ -1,0 +1,181 @@
+//! Decides what to do with a task.
+
+use super::{Delivery, DeliveryStatus, Task, Trigger};
+use crate::{event::Event, time::Timestamp, webhook::Webhook};
+
+/// What to do with a task.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision<'a> {
+    /// Acquire the lease and make the attempt.
+    Attempt(Ready<'a>),
+    /// End the delivery without an attempt, with this status.
+    End(DeliveryStatus),
+    /// Another worker holds the lease: requeue the task until this moment.
+    Wait(Timestamp),
+    /// The attempt is already recorded: make sure that its follow-up is durable.
+    FollowUp,
+    /// Nothing is left to do: the delivery has ended, or a newer task has replaced this one.
+    Nothing,
+}
+
+/// The event and the webhook of a task, as they are now.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// Both exist.
+    Ready(Ready<'a>),
+    /// The webhook was deleted.
+    Deleted,
+    /// The event's retention has ended.
+    Expired,
+}
+
+/// What an attempt needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready<'a> {
+    /// The event to send.
+    pub event: &'a Event,
+    /// The webhook to send it to.
+    pub webhook: &'a Webhook,
+}
+
+impl Delivery {
+    /// Decides what to do with `task` at `now`.
+    pub fn decide<'a>(&self, task: &Task, subject: Subject<'a>, now: Timestamp) -> Decision<'a> {
+        if self.attempts.contains_key(&task.trigger) {
+            return Decision::FollowUp;
+        }
+        if let Some(lease) = self.lease.as_ref().filter(|lease| now < lease.until) {
+            return Decision::Wait(lease.until);
+        }
+        if !self.wants(task, now) {
+            return Decision::Nothing;
+        }
+        match subject {
+            Subject::Expired => Decision::End(DeliveryStatus::Failed),
+            Subject::Deleted => Decision::End(DeliveryStatus::Cancelled),
+            Subject::Ready(ready) if task.is_held_by(ready.webhook) => Decision::End(DeliveryStatus::Held),
+            Subject::Ready(ready) => Decision::Attempt(ready),
+        }
+    }
+
+    /// Whether the attempt that `task` asks for is still to be made at `now`, by this worker or by another.
+    pub fn wants(&self, task: &Task, now: Timestamp) -> bool {
+        !self.attempts.contains_key(&task.trigger)
+            && match task.trigger {
+                Trigger::Scheduled { run, step } => {
+                    let is_next = self.status == DeliveryStatus::Pending && self.run == run && self.step + 1 == step;
+                    let begins_run = step == 1 && self.run < run && self.is_recoverable(task.epoch, now);
+                    is_next || begins_run
+                }
+                Trigger::Manual { .. } => self.status != DeliveryStatus::Cancelled,
+                Trigger::Test => self.status == DeliveryStatus::Pending,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            LEASE, Lease, STALLED_AFTER,
+            fixtures::{NOW, after, attempt, event, manual, recovery, scheduled, test, webhook},
+        },
+        *,
+    };
+
+    /// A decision in words, for an enabled webhook and a stored event.
+    fn decide(delivery: &Delivery, task: &Task) -> String {
+        decide_at(delivery, task, NOW)
+    }
+
+    fn decide_at(delivery: &Delivery, task: &Task, now: Timestamp) -> String {
+        let (event, webhook) = (event(), webhook());
+        words(delivery.decide(task, Subject::Ready(Ready { event: &event, webhook: &webhook }), now))
+    }
+
+    fn words(decision: Decision<'_>) -> String {
+        match decision {
+            Decision::Attempt(_) => "attempt".to_owned(),
+            Decision::End(status) => format!("end {}", status.as_str()),
+            Decision::Wait(until) => format!("wait {}", until.unix_ms()),
+            Decision::FollowUp => "follow up".to_owned(),
+            Decision::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_the_next_step_is_attempted() {
+        let delivery = after(&[500]);
+        assert_eq!(decide(&delivery, &scheduled(1)), "follow up");
+        assert_eq!(decide(&delivery, &scheduled(2)), "attempt");
+        assert_eq!(decide(&delivery, &scheduled(3)), "nothing");
+        assert_eq!(decide(&after(&[204]), &scheduled(2)), "nothing", "it is delivered");
+    }
+
+    #[test]
+    fn a_task_waits_for_a_live_lease() {
+        let until = NOW.plus(LEASE);
+        let leased = after(&[]).leased(&scheduled(1), Lease { holder: "a".to_owned(), until });
+        assert_eq!(decide(&leased, &scheduled(1)), format!("wait {}", until.unix_ms()));
+        assert_eq!(decide_at(&leased, &scheduled(1), until), "attempt", "the lease has expired");
+    }
+
+    #[test]
+    fn a_disabled_webhook_holds_a_deleted_one_cancels_and_an_expired_event_fails() {
+        let (pending, event, mut webhook) = (after(&[500]), event(), webhook());
+        webhook.epoch = 1;
+        let disabled = Subject::Ready(Ready { event: &event, webhook: &webhook });
+        let decide = |delivery: &Delivery, task: &Task, subject| words(delivery.decide(task, subject, NOW));
+        assert_eq!(decide(&pending, &scheduled(2), disabled), "end held");
+        assert_eq!(decide(&pending, &manual("a"), disabled), "attempt", "the webhook is enabled again");
+        assert_eq!(decide(&after(&[]), &test(), disabled), "attempt", "a test is never held");
+        assert_eq!(decide(&pending, &scheduled(2), Subject::Deleted), "end cancelled");
+        assert_eq!(decide(&pending, &scheduled(2), Subject::Expired), "end failed");
+        assert_eq!(decide(&after(&[200]), &scheduled(2), Subject::Expired), "nothing", "delivered stays delivered");
+    }
+
+    #[test]
+    fn a_held_delivery_waits_for_a_recovery() {
+        let held = after(&[500]).ended(&scheduled(2), DeliveryStatus::Held);
+        assert_eq!(decide(&held, &scheduled(2)), "nothing");
+        assert_eq!(decide(&held, &recovery(7)), "attempt");
+        let retried = attempt(held, &manual("a"), 500);
+        assert_eq!(retried.status, DeliveryStatus::Held, "a manual retry that fails changes nothing");
+        assert_eq!(decide(&retried, &recovery(7)), "attempt");
+    }
+
+    #[test]
+    fn a_recovery_attempts_only_what_is_not_delivered() {
+        let mut failed = after(&[500; 5]);
+        assert_eq!(decide(&failed, &recovery(9)), "attempt");
+        failed.run = 9;
+        assert_eq!(decide(&failed, &recovery(9)), "nothing", "the run is over");
+        assert_eq!(decide(&failed, &recovery(8)), "nothing", "an older run");
+        assert_eq!(decide(&after(&[200]), &recovery(9)), "nothing");
+        assert_eq!(decide(&after(&[500]), &recovery(9)), "nothing", "its own run goes on");
+        let missed = Delivery::new(&recovery(9), "user.created".parse().expect("a type"));
+        assert_eq!(decide(&missed, &recovery(9)), "attempt", "published while the webhook was disabled");
+    }
+
+    #[test]
+    fn a_recovery_attempts_a_stalled_delivery() {
+        let pending = after(&[500]);
+        let overdue = pending.next_attempt_at.expect("a further attempt").plus(STALLED_AFTER);
+        assert_eq!(decide_at(&pending, &recovery(9), overdue), "attempt");
+    }
+
+    #[test]
+    fn a_manual_retry_is_attempted_once_and_leaves_the_schedule_alone() {
+        let delivery = attempt(after(&[500]), &manual("a"), 500);
+        assert_eq!(decide(&delivery, &manual("a")), "follow up");
+        assert_eq!(decide(&delivery, &scheduled(2)), "attempt");
+        let delivered = attempt(delivery, &manual("b"), 200);
+        assert_eq!(decide(&delivered, &scheduled(2)), "nothing");
+    }
+
+    #[test]
+    fn a_test_that_has_ended_is_not_attempted() {
+        let ended = after(&[]).ended(&test(), DeliveryStatus::Failed);
+        assert_eq!(decide(&ended, &test()), "nothing");
+    }
+}

@@ -1,0 +1,291 @@
+//! A delivery: one event on its way to one webhook. Every decision about it is a pure function of the stored delivery, the
+//! task, the answer, the time and a random number.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `decision.rs` | what to do with a task: attempt, wait, follow up, end the delivery, or nothing |
+//! | `outcome.rs` | what an attempt's outcome leads to: the status, the next attempt, a disabling |
+//! | `unattempted.rs` | the status of a delivery that is not stored yet |
+//! | `task.rs`, `trigger.rs`, `attempt.rs` | what these functions work with |
+
+mod attempt;
+mod decision;
+#[cfg(test)]
+mod fixtures;
+mod outcome;
+mod task;
+mod trigger;
+mod unattempted;
+
+pub use attempt::{Attempt, AttemptError, Attempted};
+pub use decision::{Decision, Ready, Subject};
+pub use outcome::{FollowUp, Outcome};
+pub use task::{RateSlot, Task};
+pub use trigger::{InvalidTrigger, Trigger};
+pub use unattempted::unattempted_status;
+
+use crate::{account::AccountId, event_type::EventType, id::DeliveryId, time::Timestamp, webhook::Webhook};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
+
+/// The time that a receiver has for one attempt in all: DNS, connect, TLS, headers and body.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a lease lasts: long enough for the attempt (5 s) and its record, with a margin for clock skew.
+pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How long a pending delivery may be overdue before it counts as stalled. A live task is received sooner: a schedule fires up
+/// to a minute late and is retried within four minutes, and a message that failed is visible again within three minutes. Only a
+/// task that waits for a rate slot may take longer.
+pub const STALLED_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// The most attempts that a delivery keeps. Recoveries and manual retries add further attempts, which push the oldest out.
+pub const ATTEMPTS_KEPT: usize = 20;
+
+/// The state of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryStatus {
+    /// An attempt is due, now or later.
+    Pending,
+    /// The receiver answered 2xx.
+    Delivered,
+    /// The last attempt failed.
+    Failed,
+    /// It waits for a disabled webhook to be enabled and recovered.
+    Held,
+    /// The webhook was deleted.
+    Cancelled,
+}
+
+impl DeliveryStatus {
+    /// Returns the word in the API and in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Held => "held",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl FromStr for DeliveryStatus {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        let all = [Self::Pending, Self::Delivered, Self::Failed, Self::Held, Self::Cancelled];
+        all.into_iter().find(|status| status.as_str() == word).ok_or(())
+    }
+}
+
+/// The time-bounded right of one worker to make an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Unique to one handling of one message.
+    pub holder: String,
+    /// When another worker may acquire it.
+    pub until: Timestamp,
+}
+
+/// A delivery as it is stored. The lease of its first attempt writes it first, and each write is conditional on the version
+/// that it was decided on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The account of the event and the webhook.
+    pub account: AccountId,
+    /// The delivery's id.
+    pub delivery: DeliveryId,
+    /// The event's type.
+    pub event_type: EventType,
+    /// The stored status. [`Delivery::shown_status`] is the one that users see.
+    pub status: DeliveryStatus,
+    /// The webhook's epoch when the lease was last acquired.
+    #[serde(alias = "generation")]
+    pub epoch: u32,
+    /// The present run of the schedule, as in [`Trigger::Scheduled`].
+    #[serde(alias = "round")]
+    pub run: i64,
+    /// Attempts of this run that are recorded.
+    pub step: u32,
+    /// Attempts that were ever recorded.
+    #[serde(alias = "made")]
+    pub attempts_made: u32,
+    /// The latest attempts, by their triggers.
+    pub attempts: BTreeMap<Trigger, Attempt>,
+    /// The lease of the worker that is making an attempt.
+    #[serde(default, alias = "claim", skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// When the next attempt is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+impl Delivery {
+    /// Creates a pending delivery without attempts, whose first run `task` begins.
+    pub fn new(task: &Task, event_type: EventType) -> Self {
+        let run = match task.trigger {
+            Trigger::Scheduled { run, .. } => run,
+            Trigger::Manual { .. } | Trigger::Test => 0,
+        };
+        Self {
+            account: task.account.clone(),
+            delivery: task.delivery,
+            event_type,
+            status: DeliveryStatus::Pending,
+            epoch: task.epoch,
+            run,
+            step: 0,
+            attempts_made: 0,
+            attempts: BTreeMap::new(),
+            lease: None,
+            next_attempt_at: None,
+        }
+    }
+
+    /// Returns the number of the next attempt.
+    pub fn next_number(&self) -> u32 {
+        self.attempts_made + 1
+    }
+
+    /// Returns the delivery with `lease` acquired for the attempt that `task` asks for: the write of
+    /// [`Decision::Attempt`].
+    #[must_use]
+    pub fn leased(mut self, task: &Task, lease: Lease) -> Self {
+        if let Trigger::Scheduled { run, step } = task.trigger {
+            self.status = DeliveryStatus::Pending;
+            self.run = run;
+            self.step = step - 1;
+            self.epoch = task.epoch;
+            self.next_attempt_at = None;
+        }
+        self.lease = Some(lease);
+        self
+    }
+
+    /// Returns the delivery with `status` in place of the attempt that `task` asks for: the write of [`Decision::End`]. A
+    /// manual retry that cannot be made leaves the status as it is.
+    #[must_use]
+    pub fn ended(mut self, task: &Task, status: DeliveryStatus) -> Self {
+        if !matches!(task.trigger, Trigger::Manual { .. }) {
+            self.status = status;
+            self.next_attempt_at = None;
+        }
+        self.lease = None;
+        self
+    }
+
+    /// Returns the delivery with an attempt recorded, less the oldest attempt if there are more than [`ATTEMPTS_KEPT`].
+    #[must_use]
+    pub fn recorded(mut self, trigger: &Trigger, attempt: Attempt, outcome: Outcome) -> Self {
+        if let Trigger::Scheduled { step, .. } = trigger {
+            self.step = *step;
+        }
+        self.attempts_made = attempt.number;
+        self.status = outcome.status;
+        self.next_attempt_at = outcome.next_attempt_at;
+        self.lease = None;
+        self.attempts.insert(trigger.clone(), attempt);
+        if self.attempts.len() > ATTEMPTS_KEPT {
+            let oldest = self.attempts.iter().min_by_key(|(_, attempt)| attempt.number);
+            if let Some(oldest) = oldest.map(|(trigger, _)| trigger.clone()) {
+                self.attempts.remove(&oldest);
+            }
+        }
+        self
+    }
+
+    /// Whether a recovery at the webhook's `epoch` sends the delivery again at `now`: it failed, a disabling holds it, or it
+    /// is stalled.
+    pub fn is_recoverable(&self, epoch: u32, now: Timestamp) -> bool {
+        match self.status {
+            DeliveryStatus::Held | DeliveryStatus::Failed => true,
+            DeliveryStatus::Pending => self.epoch < epoch || self.is_stalled(now),
+            DeliveryStatus::Delivered | DeliveryStatus::Cancelled => false,
+        }
+    }
+
+    /// Whether a pending delivery seems to have no live task: its next attempt, or else its lease, is overdue by more than
+    /// [`STALLED_AFTER`]. Taking a live delivery for a stalled one is harmless: the new run makes the old run's tasks obsolete.
+    pub fn is_stalled(&self, now: Timestamp) -> bool {
+        let due = self.next_attempt_at.or(self.lease.as_ref().map(|lease| lease.until));
+        self.status == DeliveryStatus::Pending && due.is_none_or(|due| due.plus(STALLED_AFTER) <= now)
+    }
+
+    /// Returns the status that users see, given the webhook as it is now (`None` if it was deleted). A delivery that was
+    /// pending when its webhook was disabled shows as held, and one that was pending or held when it was deleted shows as
+    /// cancelled. Neither needs a write.
+    pub fn shown_status(&self, webhook: Option<&Webhook>) -> DeliveryStatus {
+        match (self.status, webhook) {
+            (DeliveryStatus::Pending | DeliveryStatus::Held, None) => DeliveryStatus::Cancelled,
+            (DeliveryStatus::Pending, Some(webhook)) if self.epoch < webhook.epoch => DeliveryStatus::Held,
+            (status, _) => status,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        fixtures::{NOW, after, attempt, manual, scheduled, test, webhook},
+        *,
+    };
+
+    #[test]
+    fn only_the_latest_attempts_are_kept() {
+        let mut delivery = after(&[500; 5]);
+        for nonce in 0..ATTEMPTS_KEPT {
+            delivery = attempt(delivery, &manual(&nonce.to_string()), 500);
+        }
+        assert_eq!((delivery.attempts.len(), delivery.attempts_made as usize), (ATTEMPTS_KEPT, ATTEMPTS_KEPT + 5));
+        assert_eq!(delivery.attempts.values().map(|attempt| attempt.number).min(), Some(6));
+    }
+
+    #[test]
+    fn a_manual_retry_that_cannot_be_made_leaves_the_delivery_as_it_is() {
+        let delivery = after(&[500]);
+        assert_eq!(delivery.clone().ended(&manual("a"), DeliveryStatus::Held), delivery);
+        assert_eq!(delivery.ended(&scheduled(2), DeliveryStatus::Held).next_attempt_at, None);
+    }
+
+    #[test]
+    fn a_stalled_delivery_is_recoverable_and_a_waiting_one_is_not() {
+        let pending = after(&[500]);
+        let overdue = pending.next_attempt_at.expect("a further attempt").plus(STALLED_AFTER);
+        assert!(!pending.is_recoverable(0, overdue.minus(Duration::from_millis(1))), "its task may still be received");
+        assert!(pending.is_recoverable(0, overdue));
+        let leased = after(&[]).leased(&scheduled(1), Lease { holder: "a".to_owned(), until: NOW.plus(LEASE) });
+        assert!(!leased.is_stalled(NOW.plus(LEASE)) && leased.is_stalled(NOW.plus(LEASE + STALLED_AFTER)));
+        assert!(!after(&[204]).is_stalled(overdue), "a delivery that has ended never stalls");
+    }
+
+    #[test]
+    fn pending_is_shown_as_held_after_a_disabling_and_as_cancelled_after_a_deletion() {
+        let (pending, mut webhook) = (after(&[500]), webhook());
+        assert_eq!(pending.shown_status(Some(&webhook)), DeliveryStatus::Pending);
+        webhook.epoch = 1;
+        assert_eq!(pending.shown_status(Some(&webhook)), DeliveryStatus::Held);
+        assert_eq!(pending.shown_status(None), DeliveryStatus::Cancelled);
+        assert_eq!(after(&[200]).shown_status(None), DeliveryStatus::Delivered);
+    }
+
+    #[test]
+    fn a_delivery_of_version_0_1_is_read() {
+        let mut delivery = attempt(attempt(after(&[500]), &manual("0a"), 500), &test(), 200);
+        delivery.lease = Some(Lease { holder: "a".to_owned(), until: NOW });
+        let mut json = serde_json::to_value(&delivery).expect("JSON");
+        let item = json.as_object_mut().expect("an object");
+        assert_eq!(
+            item["attempts"].as_object().expect("attempts").keys().collect::<Vec<_>>(),
+            ["0.1", "manual.0a", "test"]
+        );
+        for (new, before) in [("epoch", "generation"), ("run", "round"), ("attempts_made", "made"), ("lease", "claim")]
+        {
+            let value = item.remove(new).expect(new);
+            item.insert(before.to_owned(), value);
+        }
+        assert_eq!(serde_json::from_value::<Delivery>(json).expect("a delivery"), delivery);
+    }
+}

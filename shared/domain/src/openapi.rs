@@ -1,0 +1,49 @@
+//! Schemas for the API's OpenAPI document. Structs and enums derive their schemas. Types that are parsed from a text have
+//! theirs here, with a pattern. Only the test that generates the document compiles this module.
+
+use crate::{
+    account::AccountId,
+    endpoint_policy::EndpointUrl,
+    event_type::{EventType, NAME_MAX, Subscription},
+    id::{DeliveryId, EventId, TokenId, WebhookId},
+    secret::Secret,
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
+
+macro_rules! texts {
+    ($($name:ident, $lengths:expr, $description:literal, $pattern:expr;)+) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some($pattern));
+                let text = text.min_length(Some(*$lengths.start())).max_length(Some(*$lengths.end()));
+                text.description(Some($description)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+texts! {
+    WebhookId, 29..=29, "A webhook's id.", "^wh_[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+    EventId, 30..=30, "An event's id.", "^evt_[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+    TokenId, 30..=30, "A token's id. It is not the token itself.", "^tok_[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+    DeliveryId, 56..=56, "A delivery's id.", "^dlv_[0-7][0-9A-HJKMNP-TV-Z]{25}[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+    AccountId, 1..=64, "An account's name.", "^[A-Za-z0-9_-]+$";
+    EventType, 3..=NAME_MAX, "The name of an event type, such as `payment.succeeded`.",
+        r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$";
+    Subscription, 1..=NAME_MAX, "An event type, a prefix such as `resource.*`, or `*`.",
+        r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.(\*|[A-Za-z0-9_-]+))$";
+    Secret, 16..=256, "The user's own text, or `whsec_` followed by the base64 of 24 to 64 bytes.",
+        // Groups of four characters, then the padded rest of one or two bytes. The unused bits of the last character are zero.
+        concat!(
+            "^(whsec_([A-Za-z0-9+/]{4}){8,20}",
+            "(([A-Za-z0-9+/]{4})?([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)",
+            r"|(?!whsec_)[^\u0000-\u001f\u007f-\u009f]*)$",
+        );
+    EndpointUrl, 9..=2048, "An `https` URL with a public host, without credentials and fragment.",
+        r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s#\\\u0000-\u001f\u007f-\u009f][^\s#\\\u0000-\u001f\u007f-\u009f]*$";
+}

@@ -1,0 +1,121 @@
+//! The publish limits of accounts: one GCRA counter (generic cell rate algorithm) for each account whose publications are
+//! limited.
+
+use crate::{
+    Store,
+    item::{Item, StoreError, names, number},
+    keys,
+};
+use aws_sdk_dynamodb::{
+    operation::update_item::UpdateItemError,
+    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+use domain::{account::AccountId, time::Timestamp};
+use std::time::Duration;
+
+/// The most tries of a reservation. A try fails if another worker writes first.
+const TRIES: usize = 8;
+/// How long a counter is kept after its last reservation.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How far an account's publications may run ahead of their rate: the burst that is allowed.
+const BURST: Duration = Duration::from_secs(1);
+
+/// The attribute of the counter: when the next event may be published at the account's rate.
+const NEXT: &str = "end_us";
+
+/// The result of a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishPermit {
+    /// The events may be published now.
+    Granted,
+    /// The account has used its burst: no event may be published until this time has passed.
+    After(Duration),
+}
+
+/// Reserves `events` publications of `account` at `per_second` events a second, all or none.
+pub async fn reserve(
+    store: &Store,
+    account: &AccountId,
+    events: u32,
+    per_second: u32,
+) -> Result<PublishPermit, StoreError> {
+    let interval_us = 1_000_000 / i64::from(per_second.max(1));
+    let length_us = interval_us.saturating_mul(i64::from(events));
+    let burst_us = i64::try_from(BURST.as_micros()).unwrap_or(i64::MAX);
+    for _ in 0..TRIES {
+        let now_us = store.clock.now().unix_ms() * 1000;
+        let last_us = now_us.saturating_add(burst_us);
+        let append = Advance { start: Start::Counter { last_us }, length_us, now_us };
+        match advance(store, keys::publish_limit(account), append).await? {
+            Advanced::Done => return Ok(PublishPermit::Granted),
+            Advanced::Refused { next_us } if next_us > last_us => {
+                return Ok(PublishPermit::After(Duration::from_micros(next_us.abs_diff(last_us))));
+            }
+            Advanced::Refused { .. } => {}
+        }
+        let begin = Advance { start: Start::Now, length_us, now_us };
+        if let Advanced::Done = advance(store, keys::publish_limit(account), begin).await? {
+            return Ok(PublishPermit::Granted);
+        }
+    }
+    Err(StoreError::Contended("the publish limit".to_owned()))
+}
+
+/// Where a reservation begins.
+#[derive(Clone, Copy)]
+enum Start {
+    /// At the counter, if that is after now and at most `last_us`.
+    Counter { last_us: i64 },
+    /// Now, if the counter is in the past.
+    Now,
+}
+
+#[derive(Clone, Copy)]
+struct Advance {
+    start: Start,
+    length_us: i64,
+    now_us: i64,
+}
+
+enum Advanced {
+    Done,
+    /// The counter did not meet the condition. This is its present value.
+    Refused {
+        next_us: i64,
+    },
+}
+
+/// Advances the counter in one conditional write.
+async fn advance(store: &Store, key: Item, by: Advance) -> Result<Advanced, StoreError> {
+    let Advance { start, length_us, now_us } = by;
+    let (condition, end) = match start {
+        Start::Counter { .. } => ("#end_us > :now AND #end_us <= :last", "#end_us + :length"),
+        Start::Now => ("attribute_not_exists(#end_us) OR #end_us <= :now", ":now + :length"),
+    };
+    let expires_at = Timestamp::from_unix_ms(now_us / 1000).plus(KEPT).unix_seconds();
+    let call = store.dynamodb.update_item().table_name(&store.settings.webhooks);
+    let call = call
+        .set_key(Some(key))
+        .condition_expression(condition)
+        .update_expression(format!("SET #end_us = {end}, #expires_at = :expires_at"))
+        .set_expression_attribute_names(Some(names(&[NEXT, keys::EXPIRES_AT])))
+        .expression_attribute_values(":now", number(now_us))
+        .expression_attribute_values(":length", number(length_us))
+        .expression_attribute_values(":expires_at", number(expires_at))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .return_values(ReturnValue::UpdatedNew);
+    let call = match start {
+        Start::Counter { last_us } => call.expression_attribute_values(":last", number(last_us)),
+        Start::Now => call,
+    };
+    match call.send().await {
+        Ok(_) => Ok(Advanced::Done),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                let next_us = refused.item.as_ref().and_then(|item| item.get(NEXT)?.as_n().ok()?.parse().ok());
+                Ok(Advanced::Refused { next_us: next_us.unwrap_or_default() })
+            }
+            _ => Err(error.into()),
+        },
+    }
+}

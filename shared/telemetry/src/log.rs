@@ -1,0 +1,339 @@
+//! Logs: one JSON object a line, on standard error, which Lambda collects. Every field is at the top level, also those of the
+//! surrounding spans. Ids are fields. Secrets, tokens and bodies are never logged.
+//!
+//! In Lambda, a line that contains metrics is also a document in CloudWatch's embedded metric format, so that metrics need no
+//! lines of their own ([`crate::metrics`]).
+
+use crate::metrics;
+use domain::{delivery::Task, time::Clock};
+use serde_json::json;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tracing::{
+    Event, Level, Metadata, Span, Subscriber,
+    field::{Field, Visit},
+    span::Record,
+};
+use tracing_subscriber::{
+    Layer,
+    field::RecordFields,
+    filter::{FilterExt, LevelFilter, Targets, filter_fn},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+/// The target of the Lambda runtime's span, which has the request's id. The runtime logs no lines with this target.
+const REQUEST_SPAN: &str = "lambda_runtime::layers::trace";
+
+/// Hookline's own crates, whose lines may be written at every level.
+const OURS: [&str; 12] = [
+    "domain",
+    "endpoint",
+    "store",
+    "telemetry",
+    "application",
+    "batch",
+    "api",
+    "publish",
+    "deliver",
+    "retry",
+    "local",
+    "embedded_aws",
+];
+
+/// Starts writing logs to standard error. `level` is a filter such as `info` or `warn,store=debug`.
+pub fn init(level: &str) {
+    // A second call, which tests make, keeps the settings of the first.
+    let _ = subscriber(filter(level), None, std::io::stderr).try_init();
+}
+
+/// Starts writing a Lambda function's logs, filtered by `LOG_LEVEL` (default `info`). Metrics are written at every level.
+pub fn init_lambda() {
+    let filter = filter(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
+    let filter = filter.with_target(metrics::TARGET, Level::INFO).with_target(REQUEST_SPAN, Level::INFO);
+    let function_name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let _ = subscriber(filter, Some(function_name), std::io::stderr).try_init();
+}
+
+/// Returns the subscriber that [`init`] and [`init_lambda`] install. With a `function_name`, lines with metrics are metrics
+/// documents of that Lambda function.
+pub fn subscriber<W>(filter: Targets, function_name: Option<String>, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().event_format(Line { function_name }).fmt_fields(Fields);
+    tracing_subscriber::registry().with(lines.with_writer(writer).with_filter(filter.and(filter_fn(is_safe))))
+}
+
+fn filter(level: &str) -> Targets {
+    level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
+}
+
+/// Whether a line is sure to contain no secret. Below `info`, libraries log whole requests, with secrets and tokens in them.
+/// Such lines are never written, whatever the filter says.
+fn is_safe(line: &Metadata<'_>) -> bool {
+    let krate = line.target().split("::").next().unwrap_or_default();
+    *line.level() <= Level::INFO || OURS.contains(&krate)
+}
+
+/// Creates the span of a delivery. Every line in it has the delivery's ids, and the attempt's number once [`attempt`] has set
+/// it.
+pub fn delivery(task: &Task) -> Span {
+    // The level error lets the span through at every log level, so every line has its ids.
+    tracing::error_span!(
+        "delivery", account = %task.account, webhook_id = %task.webhook(), event_id = %task.delivery.event,
+        delivery_id = %task.delivery, trigger = %task.trigger, attempt = tracing::field::Empty
+    )
+}
+
+/// Sets the attempt's number in the current delivery's span, for the lines that follow.
+pub fn attempt(number: u32) {
+    Span::current().record("attempt", number);
+}
+
+/// Formats an event as a line.
+struct Line {
+    function_name: Option<String>,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        writer.write_str("{\"timestamp\":\"")?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, "\",\"level\":\"{}\",\"target\":{}", metadata.level(), json!(metadata.target()))?;
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                writer.write_str(&fields.fields)?;
+            }
+        }
+        let mut fields = Visitor { writer, seen: Vec::new(), result: Ok(()) };
+        event.record(&mut fields);
+        let Visitor { mut writer, seen, result } = fields;
+        result?;
+        if let Some(function_name) = &self.function_name
+            && let Some(document) = metrics::document(&seen, Clock::system().now())
+        {
+            write!(writer, ",{}:{},\"_aws\":{document}", json!(metrics::FUNCTION_NAME), json!(function_name))?;
+        }
+        writer.write_str("}\n")
+    }
+}
+
+/// Formats fields as `,"name":value`, for the middle of a line.
+struct Fields;
+
+impl<'writer> FormatFields<'writer> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = Visitor { writer, seen: Vec::new(), result: Ok(()) };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+
+    fn add_fields(&self, present: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(present.as_writer(), fields)
+    }
+}
+
+struct Visitor<'writer> {
+    writer: Writer<'writer>,
+    /// The names of the fields so far, among which are the line's metrics.
+    seen: Vec<&'static str>,
+    result: fmt::Result,
+}
+
+impl Visitor<'_> {
+    fn write(&mut self, field: &Field, value: impl fmt::Display) {
+        self.seen.push(field.name());
+        self.result = self.result.and_then(|()| write!(self.writer, ",\"{}\":{value}", field.name()));
+    }
+}
+
+impl Visit for Visitor<'_> {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, json!(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.write(field, json!(format!("{value:?}")));
+    }
+}
+
+/// Limits how often a line is written, to once per [`SELDOM`]. For conditions that may occur a thousand times a second.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<Option<Instant>>);
+
+/// The shortest time between two lines of one [`Seldom`].
+const SELDOM: Duration = Duration::from_secs(10);
+
+impl Seldom {
+    /// Creates a limit that allows the first line.
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Whether to write the line now.
+    pub fn now(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| last.elapsed() >= SELDOM);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        delivery::{Attempt, Delivery, DeliveryStatus, Trigger},
+        id::{DeliveryId, EventId, WebhookId},
+        time::Timestamp,
+    };
+    use serde_json::Value;
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Returns the lines that `act` logs at `level`, in a Lambda function if a name is given.
+    fn lines(level: &str, function_name: Option<&str>, act: impl FnOnce()) -> Vec<Value> {
+        let (written, mut filter) = (Written::default(), filter(level));
+        if function_name.is_some() {
+            filter = filter.with_target(metrics::TARGET, Level::INFO);
+        }
+        let writer = written.clone();
+        let subscriber = subscriber(filter, function_name.map(str::to_owned), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, act);
+        let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    fn task() -> Task {
+        let now = Timestamp::EPOCH;
+        let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
+        Task {
+            account: "acme".parse().expect("valid"),
+            delivery,
+            epoch: 0,
+            trigger: Trigger::FIRST,
+            slot: None,
+            slow: false,
+        }
+    }
+
+    /// Logs an attempt that was answered with `status_code`.
+    fn log_attempt(status_code: u16) {
+        let task = task();
+        let _entered = delivery(&task).entered();
+        super::attempt(1);
+        let attempt = Attempt {
+            number: 1,
+            started_at: Timestamp::from_unix_ms(1000),
+            duration_ms: 7,
+            status_code: Some(status_code),
+            error: None,
+            response_body: Some("a receiver's secret".to_owned()),
+        };
+        let mut delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
+        delivery.status = if attempt.succeeded() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
+        let next = (!attempt.succeeded()).then_some(Timestamp::from_unix_ms(60_000));
+        metrics::attempt(&attempt, &delivery, next);
+    }
+
+    #[test]
+    fn a_line_of_any_level_has_its_deliverys_ids_at_the_top_level() {
+        let lines = lines("error", None, || {
+            let _entered = delivery(&task()).entered();
+            super::attempt(3);
+            tracing::error!(error = %"a \"quoted\"\nerror", count = -1, whole = true, "it failed");
+        });
+        let line = &lines[0];
+        assert_eq!(line["account"], "acme");
+        for id in ["webhook_id", "event_id", "delivery_id"] {
+            assert_eq!(line[id], task_id(id), "{line}");
+        }
+        assert_eq!((&line["attempt"], &line["level"]), (&3.into(), &"ERROR".into()));
+        assert_eq!((&line["message"], &line["error"]), (&"it failed".into(), &"a \"quoted\"\nerror".into()));
+        assert_eq!((&line["count"], &line["whole"]), (&(-1).into(), &true.into()));
+        assert!(line.get("_aws").is_none());
+    }
+
+    fn task_id(name: &str) -> String {
+        let Task { delivery, .. } = task();
+        match name {
+            "webhook_id" => delivery.webhook.to_string(),
+            "event_id" => delivery.event.to_string(),
+            _ => delivery.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_line_of_an_attempt_is_a_metrics_document() {
+        for (status_code, dimensions) in [(200, 1), (500, 2)] {
+            // Metrics are written at every level.
+            let lines = lines("error", Some("hookline-deliver"), || log_attempt(status_code));
+            let line = &lines[0];
+            assert_eq!((lines.len(), &line["function_name"]), (1, &"hookline-deliver".into()));
+            assert!(!line.to_string().contains("secret"), "{line}");
+            let directives = line["_aws"]["CloudWatchMetrics"].as_array().expect("directives");
+            assert_eq!(directives.len(), dimensions, "{line}");
+            // The format requires every member that a directive names: a dimension as a string, a metric as a number.
+            for directive in directives {
+                assert_eq!(directive["Namespace"], metrics::NAMESPACE);
+                for name in directive["Dimensions"][0].as_array().expect("dimensions") {
+                    assert!(line[name.as_str().expect("text")].is_string(), "{name}: {line}");
+                }
+                for metric in directive["Metrics"].as_array().expect("metrics") {
+                    assert!(line[metric["Name"].as_str().expect("text")].is_u64(), "{metric}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outside_lambda_metrics_are_lines_of_level_info() {
+        assert!(lines("warn", None, || log_attempt(200)).is_empty());
+        assert_eq!(lines("info", None, || log_attempt(200))[0]["latency_ms"], 7);
+    }
+}
