@@ -2,10 +2,10 @@
 //! twice.
 
 use std::time::Duration;
-use store::tasks;
 
 use domain::delivery::{DeliveryStatus, Task, Trigger};
 use store::queues;
+use store::tasks;
 
 use crate::world::{Call, Fate, World};
 

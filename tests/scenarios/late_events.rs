@@ -1,14 +1,14 @@
 //! An event that is stored after a recovery has read its time window.
 
 use std::time::Duration;
-use store::jobs;
-use store::tasks;
 
 use domain::delivery::{DeliveryStatus, Task};
 use domain::id::EventId;
 use domain::job::{Job, Recover};
 use domain::webhook::RecoveryWindow;
 use store::events;
+use store::jobs;
+use store::tasks;
 
 use crate::world::{Fate, World};
 

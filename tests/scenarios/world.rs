@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::Clients;
 
 use application::App;
 use application::publishing;
@@ -35,6 +34,7 @@ use local::{pollers, provision};
 use reqwest::{Request, Response};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use store::Clients;
 use strict_aws::strict;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

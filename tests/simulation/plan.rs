@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use domain::backoff::RetrySchedule;
+use store::queues::VISIBILITY_TIMEOUT;
 
 use crate::dice::Dice;
 
@@ -76,6 +77,7 @@ impl Plan {
         let schedules: [&[u64]; 4] = [&[0, 60, 1200], &[0, 30, 60], &[0, 120, 960, 60], &[5, 960]];
         let waits_s = dice.pick(&schedules);
         let mapping_lag_ms = if faultless { 0 } else { *dice.pick(&[0, 0, 0, 1_200, 5_000]) };
+        let deployed_s = VISIBILITY_TIMEOUT.as_secs() as i64;
         let unless_faultless = |value: u32| if faultless { 0 } else { value };
         Self {
             is_faultless: faultless,
@@ -93,7 +95,7 @@ impl Plan {
             async_faults: unless_faultless(*dice.pick(&[0, 0, 100, 800])),
             init_faults: unless_faultless(*dice.pick(&[0, 0, 0, 50, 600])),
             skew_ms: if faultless { 0 } else { *dice.pick(&[0, 500, 2000]) },
-            visibility_s: if faultless { 180 } else { *dice.pick(&[180, 180, 30]) },
+            visibility_s: if faultless { deployed_s } else { *dice.pick(&[deployed_s, deployed_s, 30]) },
             receipts_max: *dice.pick(&[2, 10]),
             bad_phases: *dice.pick(&[0, 200, 500, 900]),
             webhooks: if many_webhooks { dice.between(11, 23) } else { dice.between(1, 3) },

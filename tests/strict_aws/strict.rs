@@ -4,14 +4,13 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
+use application::App;
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-
-use application::App;
 use store::Clients;
 
 use crate::call::Call;

@@ -1,7 +1,11 @@
 //! Checks that timeouts and counts in the template fit together: a caller's timeout must be longer
 //! than that of what it waits for.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use store::aws::FUNCTION_TIMEOUT;
+use store::queues::{RECEIVES_MAX, VISIBILITY_TIMEOUT, return_wait};
 use strict_aws::template::{items, resources, template, text};
 
 /// The longest timeout of an API Gateway integration, in milliseconds.
@@ -9,11 +13,7 @@ const INTEGRATION_TIMEOUT_MAX_MS: u64 = 30_000;
 /// AWS recommends a visibility timeout of this many times the function's timeout.
 const VISIBILITY_TIMEOUTS: u64 = 6;
 /// How long an outage may last before a message becomes a dead letter.
-const OUTAGE_S: f64 = 30.0 * 60.0;
-/// The wait before a message is received a second time. It doubles with each receipt.
-const WAIT_MIN_S: f64 = 1.0;
-/// The smallest share of a wait that jitter leaves.
-const JITTER_MIN: f64 = 0.75;
+const OUTAGE: Duration = Duration::from_secs(30 * 60);
 
 /// Returns a number of the template.
 #[track_caller]
@@ -49,29 +49,32 @@ fn the_api_function_times_out_before_api_gateway() {
 }
 
 #[test]
-fn a_message_stays_invisible_while_its_function_may_run() {
+fn functions_have_the_timeout_that_the_code_assumes() {
+    let template = template();
+    for (id, _) in resources(&template, "AWS::Serverless::Function") {
+        let expected = if id == "ApiFunction" { timeout_s(&template, id) } else { FUNCTION_TIMEOUT.as_secs() };
+        assert_eq!(timeout_s(&template, id), expected, "{id}");
+    }
+}
+
+#[test]
+fn the_queues_have_the_settings_that_the_code_assumes() {
     let template = template();
     assert_eq!(mappings(&template).len(), 3);
     for (function, queue) in mappings(&template) {
-        let visibility_s = number(&template["Resources"][queue]["Properties"]["VisibilityTimeout"]);
+        let properties = &template["Resources"][queue]["Properties"];
+        let visibility_s = number(&properties["VisibilityTimeout"]);
+        assert_eq!(visibility_s, VISIBILITY_TIMEOUT.as_secs(), "{queue}");
         assert!(visibility_s >= VISIBILITY_TIMEOUTS * timeout_s(&template, function), "{queue}");
+        assert_eq!(number(&properties["RedrivePolicy"]["maxReceiveCount"]), u64::from(RECEIVES_MAX), "{queue}");
     }
 }
 
 #[test]
 fn no_message_becomes_a_dead_letter_within_half_an_hour() {
-    let template = template();
-    for (_, queue) in mappings(&template) {
-        let properties = &template["Resources"][queue]["Properties"];
-        #[expect(clippy::cast_precision_loss, reason = "minutes in seconds are exact in an f64")]
-        let wait_max_s = number(&properties["VisibilityTimeout"]) as f64;
-        let receipts = number(&properties["RedrivePolicy"]["maxReceiveCount"]);
-        // The message waits after each receipt but the last. A further receipt would make it a dead
-        // letter.
-        let waits = std::iter::successors(Some(WAIT_MIN_S), |wait| Some((wait * 2.0).min(wait_max_s)));
-        let lasts_s: f64 = waits.zip(1..receipts).map(|(wait, _)| wait * JITTER_MIN).sum();
-        assert!(lasts_s > OUTAGE_S, "{queue}: {lasts_s} s");
-    }
+    // The message waits after each receive but the last, after which it becomes a dead letter.
+    let lasts: Duration = (1..RECEIVES_MAX).map(|receives| return_wait(receives, 1.0)).sum();
+    assert!(lasts > OUTAGE, "{lasts:?}");
 }
 
 #[test]

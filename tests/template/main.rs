@@ -2,7 +2,7 @@
 //! checks the template as CloudFormation would.
 
 mod limits;
-mod looking_inside;
+mod observability;
 mod permissions;
 mod promises;
 mod routes;

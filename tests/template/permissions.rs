@@ -307,7 +307,7 @@ impl Code {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 self.read_folder(&path, is_own);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_of_tests(&path) {
                 self.read_file(&path, is_own);
             }
         }
@@ -315,7 +315,9 @@ impl Code {
 
     fn read_file(&mut self, path: &Path, is_own: bool) {
         let source = fs::read_to_string(path).expect("a source");
-        let source = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        // A module's unit tests stand at its end.
+        let tests = Regex::new(r"#\[cfg\(test\)\]\nmod \w+ \{").expect("a pattern");
+        let source = tests.find(&source).map_or(&*source, |found| &source[..found.start()]);
         let comment = Regex::new(r"(?m)//.*$").expect("a pattern");
         let source = comment.replace_all(source, "").into_owned();
         let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -431,6 +433,11 @@ impl Code {
         }
         found
     }
+}
+
+/// Whether a file holds only unit tests.
+fn is_of_tests(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
 }
 
 /// Returns the start of `text`, which begins with a brace or a parenthesis, up to the one that

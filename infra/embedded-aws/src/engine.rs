@@ -335,13 +335,13 @@ mod tests {
         };
         engine.now(create).expect("created");
         let orphan = engine.run(|state| execute(state, "INSERT INTO child VALUES (7)"));
-        let (orphaned, sent) = tokio::join!(orphan, engine.run(send));
-        assert!(orphaned.is_err() && sent.is_err(), "both were in the failed transaction");
+        let (lost, refused) = tokio::join!(orphan, engine.run(send));
+        assert!(lost.is_err() && refused.is_err(), "both were in the failed transaction");
         let receive = format!(r#"{{"QueueUrl":"{}"}}"#, sqs::queue_url("letters"));
-        let received = sqs::receive(&engine, receive.as_bytes()).await.expect("received");
+        let received = crate::waiting::receive(&engine, receive.as_bytes()).await.expect("received");
         assert_eq!(received, r#"{"Messages":[]}"#);
         engine.run(send).await.expect("the next transaction succeeds");
-        let received = sqs::receive(&engine, receive.as_bytes()).await.expect("received");
+        let received = crate::waiting::receive(&engine, receive.as_bytes()).await.expect("received");
         assert!(received.contains("hello"), "{received}");
         assert_eq!(count(&engine), 0);
     }

@@ -15,6 +15,7 @@
 //! | `sqs/index.rs` | the order in which a queue's messages are received |
 //! | `sqs/log.rs` | the stored queues and messages |
 //! | `sqs/shapes.rs` | SQS's requests and their limits |
+//! | `waiting.rs` | the calls that wait: long polls and due schedules |
 //!
 //! What belongs to Hookline stays outside: which queues there are, and what a schedule invokes.
 //!
@@ -29,6 +30,7 @@ mod scheduler;
 mod sqs;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod wire;
 
 pub use scheduler::DueSchedule;
@@ -159,7 +161,7 @@ impl EmbeddedAws {
     /// deletes it, so it fires again after a crash in between. This process does not return it again, unless
     /// [`schedule_failed`](Self::schedule_failed) is called for it. Dropping the future loses nothing.
     pub async fn next_due_schedule(&self) -> DueSchedule {
-        scheduler::next_due(&self.0.engine).await
+        waiting::next_due(&self.0.engine).await
     }
 
     /// Deletes a schedule whose target has been invoked.
@@ -215,7 +217,7 @@ impl Services {
         if let Some(operation) = target.strip_prefix("DynamoDB_20120810.").map(str::to_owned) {
             self.engine.run(move |state| dynamodb::call(&state.storage, &operation, &body)).await
         } else if target == "AmazonSQS.ReceiveMessage" {
-            sqs::receive(&self.engine, &body).await.map(Reply::ok)
+            waiting::receive(&self.engine, &body).await.map(Reply::ok)
         } else if let Some(action) = target.strip_prefix("AmazonSQS.").map(str::to_owned) {
             let call = move |state: &mut State| {
                 let (connection, queues, _) = state.parts();

@@ -6,7 +6,6 @@
 
 use super::{
     ACCOUNT, REGION,
-    engine::Engine,
     wire::{self, Fault},
 };
 use bytes::Bytes;
@@ -36,8 +35,6 @@ pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS \"scheduler:schedule
 const INPUT_BYTES_MAX: usize = 256 * 1024;
 /// The longest wait before the clock is read again. While a laptop sleeps, timers stop, but the clock does not.
 const WAIT_MAX: Duration = Duration::from_mins(1);
-/// The wait after the file could not be read.
-const WAIT_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// A schedule that is due, as [`EmbeddedAws::next_due_schedule`](super::EmbeddedAws::next_due_schedule) returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,32 +93,8 @@ struct Target {
     input: Option<String>,
 }
 
-/// See [`EmbeddedAws::next_due_schedule`](super::EmbeddedAws::next_due_schedule).
-pub(super) async fn next_due(engine: &Engine) -> DueSchedule {
-    loop {
-        let found = engine.now(|state| {
-            let (connection, _, schedules) = state.parts();
-            // Listen before looking, or a schedule that is created in between would go unnoticed.
-            let changed = Box::pin(Arc::clone(&schedules.changed).notified_owned());
-            Ok((schedules.hand_out(connection)?, changed))
-        });
-        let wait = match found {
-            Ok((Next::Due(schedule), _)) => return schedule,
-            Ok((Next::Wait(wait), changed)) => {
-                let _ = tokio::time::timeout(wait, changed).await;
-                continue;
-            }
-            Err(error) => {
-                tracing::error!(error = error.message(), "cannot read a due schedule");
-                WAIT_AFTER_ERROR
-            }
-        };
-        tokio::time::sleep(wait).await;
-    }
-}
-
 /// The next thing to do with the schedules.
-enum Next {
+pub(super) enum Next {
     /// Hand out this schedule, which is due.
     Due(DueSchedule),
     /// No schedule is due. Look again after this time.
@@ -138,6 +111,11 @@ pub(super) struct Request {
 }
 
 impl Schedules {
+    /// Returns what is notified when a schedule may be due earlier than was known.
+    pub(super) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
     /// Loads the schedules from the file.
     pub(super) fn load(connection: &Connection, clock: Clock) -> anyhow::Result<Self> {
         let (due, handed_out, changed) = (BTreeMap::new(), BTreeSet::new(), Arc::default());
@@ -191,7 +169,7 @@ impl Schedules {
     }
 
     /// Hands out the schedule that has been due the longest.
-    fn hand_out(&mut self, connection: &Connection) -> Result<Next, Fault> {
+    pub(super) fn hand_out(&mut self, connection: &Connection) -> Result<Next, Fault> {
         let now = self.clock.now();
         while let Some((&(due_ms, id), &attempts)) = self.due.first_key_value() {
             if due_ms > now.unix_ms() {

@@ -14,7 +14,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
-use telemetry::log::Seldom;
+use telemetry::log::LogLimit;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -40,7 +40,7 @@ pub(crate) struct Bounded {
     /// The tokens that ask the open connections to end, oldest first. Those of ended connections are removed from time to time.
     open: VecDeque<CancellationToken>,
     /// Limits how often the listener logs.
-    log_limit: Seldom,
+    log_limit: LogLimit,
 }
 
 /// An accepted connection.
@@ -55,7 +55,7 @@ impl Bounded {
     /// Creates a listener that has at most `connections_max` connections open at once.
     pub(crate) fn new(listener: TcpListener, connections_max: usize) -> Self {
         let permits = Arc::new(Semaphore::new(connections_max));
-        Self { listener, permits, connections_max, open: VecDeque::new(), log_limit: Seldom::new() }
+        Self { listener, permits, connections_max, open: VecDeque::new(), log_limit: LogLimit::new() }
     }
 
     /// Waits for the next connection. `stop` also asks it to end. An error is logged and not returned, because the next attempt
@@ -76,7 +76,7 @@ impl Bounded {
                     return Connection { stream, end, permit };
                 }
                 Err(error) => {
-                    if self.log_limit.now() {
+                    if self.log_limit.allows() {
                         tracing::error!(%error, "a connection to the API could not be accepted");
                     }
                     tokio::time::sleep(AFTER_ERROR).await;
@@ -99,7 +99,7 @@ impl Bounded {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 return permit;
             }
-            if self.log_limit.now() {
+            if self.log_limit.allows() {
                 tracing::warn!("the API has as many connections as it may have: the oldest are closed, new ones wait");
             }
             self.open.retain(|end| !end.is_cancelled());

@@ -147,7 +147,7 @@ async fn fire(app: App, aws: EmbeddedAws, schedule: DueSchedule) {
     }
 }
 
-/// Deletes expired items every [`SWEEP_EVERY`], until `stop`.
+/// Deletes expired items once an hour, until `stop`.
 pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -160,7 +160,7 @@ pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
     }
 }
 
-/// Flushes every [`FLUSH_EVERY`], until `stop`, so that changes that no caller waits for reach the disk too.
+/// Flushes ten times a second, until `stop`, so that changes that no caller waits for reach the disk too.
 pub async fn flush(aws: EmbeddedAws, stop: CancellationToken) {
     loop {
         tokio::select! {

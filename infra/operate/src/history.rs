@@ -42,7 +42,7 @@ pub(crate) async fn print(app: &App, account: &AccountId, id: DeliveryId) -> any
     Ok(())
 }
 
-/// Returns the task of the next attempt, if one is due. Only what the schedule's name is made of is set.
+/// Returns the task of the next attempt, if one is due. Only the fields that the schedule's name depends on are set.
 fn next_task(delivery: &Delivery) -> Option<Task> {
     delivery.next_attempt_at?;
     let trigger = Trigger::Scheduled { run: delivery.run, step: delivery.step + 1 };

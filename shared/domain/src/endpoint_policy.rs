@@ -273,6 +273,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn each_fault_is_named() {
         let long = format!("https://example.com/{}", "x".repeat(MAX_URL_CHARACTERS));
         for (text, fault) in [
@@ -338,6 +339,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn special_addresses_are_refused_in_every_notation() {
         for host in [
             "127.0.0.1",

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use telemetry::log::Seldom;
+use telemetry::log::LogLimit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most requests to one target at once, by all webhooks together. The local process limits each webhook to the same number
@@ -52,7 +52,7 @@ struct Shared {
     permits_per_target: usize,
     idle_max: usize,
     targets: Mutex<Targets>,
-    warning: Seldom,
+    log_limit: LogLimit,
 }
 
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl Admission {
             permits_per_target: share.min(REQUESTS_PER_TARGET_MAX),
             idle_max: bounds.idle_connections,
             targets: Mutex::default(),
-            warning: Seldom::new(),
+            log_limit: LogLimit::new(),
         }))
     }
 
@@ -115,7 +115,7 @@ impl Admission {
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
             return permit;
         }
-        if self.0.warning.now() {
+        if self.0.log_limit.allows() {
             tracing::warn!("requests to receivers wait: the bound on {what} is reached");
         }
         permits.acquire_owned().await.expect("the semaphore is never closed")

@@ -184,23 +184,23 @@ impl Visit for Visitor<'_> {
     }
 }
 
-/// Limits how often a line is written, to once per [`SELDOM`]. For conditions that may occur a thousand times a second.
+/// Limits how often a line is written, to once per [`LOG_INTERVAL`]. For conditions that may occur a thousand times a second.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<Option<Instant>>);
+pub struct LogLimit(Mutex<Option<Instant>>);
 
-/// The shortest time between two lines of one [`Seldom`].
-const SELDOM: Duration = Duration::from_secs(10);
+/// The shortest time between two lines of one [`LogLimit`].
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-impl Seldom {
+impl LogLimit {
     /// Creates a limit that allows the first line.
     pub const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
     /// Whether to write the line now.
-    pub fn now(&self) -> bool {
+    pub fn allows(&self) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = last.is_none_or(|last| last.elapsed() >= SELDOM);
+        let is_due = last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
         if is_due {
             *last = Some(Instant::now());
         }

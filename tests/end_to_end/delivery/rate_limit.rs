@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use domain::id::WebhookId;
 use futures::future::join_all;
 use serde_json::json;
-
-use domain::id::WebhookId;
 use store::rate_limits::{self, RateLimited, Reserved};
 
 use crate::harness::receiver::Receiver;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use store::jobs;
 
 use domain::delivery::DeliveryStatus;
 use domain::id::EventId;
 use domain::job::{Job, Recover};
 use domain::webhook::{DisabledReason, RecoveryWindow, Webhook};
 use serde_json::{Value, json};
+use store::jobs;
 use store::{StoreError, deliveries, webhooks};
 
 use crate::harness::client::{data, text};

@@ -1,6 +1,5 @@
 //! The functions' binaries, run against a Runtime API and the strict AWS.
 
-use embedded_aws::EmbeddedAws;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -11,6 +10,7 @@ use domain::backoff::RetrySchedule;
 use domain::endpoint_policy::EndpointPolicy;
 use domain::random::Random;
 use domain::time::Clock;
+use embedded_aws::EmbeddedAws;
 use local::provision;
 use serde_json::Value;
 use strict_aws::lambda::Lambda;

@@ -1,7 +1,6 @@
 //! Hookline under a simulated clock: the functions' handlers on the embedded AWS, at the time that
 //! the test sets.
 
-use domain::token;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use domain::event::{Event, NewEvent};
 use domain::random::Random;
 use domain::secret::Secret;
 use domain::time::{Clock, Timestamp};
+use domain::token;
 use domain::token::{Scope, Token};
 use domain::webhook::Webhook;
 use domain::{

@@ -1,7 +1,6 @@
 //! A 202 means stored: every accepted event arrives although the process is killed at any moment,
 //! or ended and restarted. Only an attempt that was in flight at a kill is repeated.
 
-use embedded_aws::EmbeddedAws;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +13,7 @@ use domain::backoff::RetrySchedule;
 use domain::endpoint_policy::EndpointPolicy;
 use domain::random::Random;
 use domain::time::Clock;
+use embedded_aws::EmbeddedAws;
 use local::provision;
 use reqwest::Method;
 use store::{deliveries, webhooks};

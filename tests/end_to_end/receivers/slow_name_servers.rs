@@ -1,10 +1,10 @@
 //! Name servers that do not respond delay only the requests to their own names.
 
-use domain::delivery::AttemptError;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::delivery::AttemptError;
 use domain::endpoint_policy::{EndpointPolicy, EndpointUrl};
 use domain::time::Clock;
 use embedded_aws::{EmbeddedAws, QueueAttributes};

@@ -12,10 +12,10 @@ mod log;
 mod shapes;
 
 pub(super) use log::SCHEMA;
+pub(super) use shapes::ReceiveMessage;
 
 use super::{
     ACCOUNT, REGION,
-    engine::Engine,
     wire::{Fault, read},
 };
 use anyhow::Context;
@@ -25,11 +25,11 @@ use log::{Log, Received};
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use shapes::{
-    Batch, BatchEntry, GetQueueAttributes, GetQueueUrl, Outgoing, PurgeQueue, Receipt, ReceiveMessage, SendMessage,
-    Single, Visibility, invalid,
+    Batch, BatchEntry, GetQueueAttributes, GetQueueUrl, Outgoing, PurgeQueue, Receipt, SendMessage, Single, Visibility,
+    invalid,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 /// The settings of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,36 +65,27 @@ struct Queue {
 /// The result of one entry of a batch: the fields of its line in the answer, without the id.
 type Outcome = Result<Value, Fault>;
 
-/// Answers a `ReceiveMessage`, which may wait for messages.
-pub(super) async fn receive(engine: &Engine, body: &[u8]) -> Result<String, Fault> {
-    let request: Arc<ReceiveMessage> = Arc::new(read(body)?);
-    request.check()?;
-    let url = request.queue_url.clone();
-    let changed = engine.run(move |state| Ok(Arc::clone(&state.queues.queue(&url)?.changed))).await?;
-    // The wait is measured in tokio's time. Points in time come from the clock.
-    let deadline = Instant::now() + Duration::from_secs(request.wait_seconds());
-    loop {
-        // Listen before looking, or a message that is sent in between would go unnoticed.
-        let mut woken = std::pin::pin!(changed.notified());
-        woken.as_mut().enable();
-        let asked = Arc::clone(&request);
-        let (messages, until_visible) = engine
-            .run(move |state| {
-                let (connection, queues, _) = state.parts();
-                queues.receive(Log(connection), &asked)
-            })
-            .await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        if !messages.is_empty() || left.is_zero() {
-            let messages: Vec<_> = messages.into_iter().map(|message| show(message, &request)).collect();
-            return Ok(json!({"Messages": messages}).to_string());
-        }
-        let wait = until_visible.map_or(left, |until_visible| until_visible.min(left));
-        let _ = tokio::time::timeout(wait, woken).await;
-    }
+/// What a look at a queue found.
+pub(super) struct Polled {
+    /// The messages that were received, as the answer shows them.
+    pub(super) messages: Vec<Value>,
+    /// How long it takes until the next hidden message becomes visible.
+    pub(super) until_visible: Option<Duration>,
 }
 
 impl Queues {
+    /// Returns what is notified when a message of the queue at `url` may be visible earlier than was known.
+    pub(super) fn changed(&mut self, url: &str) -> Result<Arc<Notify>, Fault> {
+        Ok(Arc::clone(&self.queue(url)?.changed))
+    }
+
+    /// Receives the messages that are visible now.
+    pub(super) fn poll(&mut self, connection: &Connection, request: &ReceiveMessage) -> Result<Polled, Fault> {
+        let (messages, until_visible) = self.receive(Log(connection), request)?;
+        let messages = messages.into_iter().map(|message| show(message, request)).collect();
+        Ok(Polled { messages, until_visible })
+    }
+
     /// Loads the queues from the file.
     pub(super) fn load(connection: &Connection, clock: Clock) -> anyhow::Result<Self> {
         let mut queues = Self { clock, queues: BTreeMap::new() };

@@ -36,8 +36,8 @@ pub(super) struct SendMessage {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ReceiveMessage {
-    pub(super) queue_url: String,
+pub(crate) struct ReceiveMessage {
+    pub(crate) queue_url: String,
     max_number_of_messages: Option<i64>,
     visibility_timeout: Option<i64>,
     wait_time_seconds: Option<i64>,
@@ -193,7 +193,7 @@ impl<T> Batch<T> {
 
 impl ReceiveMessage {
     /// Checks the request against SQS's limits.
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub(crate) fn check(&self) -> Result<(), Fault> {
         within("MaxNumberOfMessages", self.max_number_of_messages.unwrap_or(1), 1, BATCH_MAX as i64)?;
         within("WaitTimeSeconds", self.wait_time_seconds.unwrap_or(0), 0, WAIT_SECONDS_MAX)?;
         within("VisibilityTimeout", self.visibility_timeout.unwrap_or(0), 0, VISIBILITY_SECONDS_MAX)
@@ -205,7 +205,7 @@ impl ReceiveMessage {
     }
 
     /// Returns how long to wait if there is no message, in seconds.
-    pub(super) fn wait_seconds(&self) -> u64 {
+    pub(crate) fn wait_seconds(&self) -> u64 {
         u64::try_from(self.wait_time_seconds.unwrap_or(0)).unwrap_or(0)
     }
 

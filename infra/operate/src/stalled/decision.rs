@@ -10,10 +10,6 @@ use domain::{
 };
 use std::{fmt, time::Duration};
 
-/// A delivery that is overdue by less may still have a task: a requeued message waits for minutes, a schedule fires up to one
-/// minute late, and a message may wait long on a busy queue.
-pub(super) const OVERDUE_MIN: Duration = STALLED_AFTER;
-
 /// A stalled delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stalled {
@@ -74,7 +70,7 @@ fn due(delivery: &Delivery) -> (Timestamp, Reason) {
 /// Whether a delivery is stalled, provided that its webhook is enabled and has no rate limit.
 pub(super) fn is_overdue(delivery: &Delivery, now: Timestamp) -> bool {
     let is_leased = delivery.lease.as_ref().is_some_and(|lease| now < lease.until);
-    delivery.status == DeliveryStatus::Pending && !is_leased && now.since(due(delivery).0) > OVERDUE_MIN
+    delivery.status == DeliveryStatus::Pending && !is_leased && now.since(due(delivery).0) > STALLED_AFTER
 }
 
 /// Returns a stored delivery as stalled, if it is. `rate_limit_wait` is the wait for its webhook's rate limit. A delivery that
@@ -88,7 +84,7 @@ pub(super) fn stored(
     let (due, reason) = due(delivery);
     let overdue = now.since(due);
     let is_held = !webhook.is_enabled() || webhook.epoch != delivery.epoch;
-    if !is_overdue(delivery, now) || is_held || overdue <= OVERDUE_MIN + rate_limit_wait {
+    if !is_overdue(delivery, now) || is_held || overdue <= STALLED_AFTER + rate_limit_wait {
         return None;
     }
     let trigger = Trigger::Scheduled { run: delivery.run, step: delivery.step + 1 };
@@ -109,7 +105,7 @@ pub(super) fn never_attempted(webhook: &Webhook, event: &OldEvent, waits: Waits,
         None => first,
     };
     let stalled = Stalled { task, reason: Reason::NeverAttempted, overdue };
-    Some(stalled).filter(|_| is_pending && overdue > OVERDUE_MIN + waits.rate_limit)
+    Some(stalled).filter(|_| is_pending && overdue > STALLED_AFTER + waits.rate_limit)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(crate) struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { deliveries, events, stalled, enqueued } = self;
-        write!(f, "looked at {deliveries} deliveries and {events} events: {stalled} stalled, {enqueued} enqueued")
+        write!(f, "scanned {deliveries} deliveries and {events} events: {stalled} stalled, {enqueued} enqueued")
     }
 }
 
@@ -80,7 +80,7 @@ impl<W: Write> Search<'_, W> {
         let mut start = None;
         loop {
             let page = tables::pending(self.app, self.request.account.as_ref(), start).await?;
-            self.summary.deliveries += page.looked_at;
+            self.summary.deliveries += page.scanned;
             let stalled = stored(self.app, &page.items).await?;
             self.report(&stalled).await?;
             start = page.next;
@@ -94,7 +94,7 @@ impl<W: Write> Search<'_, W> {
         let mut start = None;
         loop {
             let page = tables::old_events(self.app, self.request.account.as_ref(), start).await?;
-            self.summary.events += page.looked_at;
+            self.summary.events += page.scanned;
             let mut by_account = BTreeMap::<AccountId, Vec<OldEvent>>::new();
             for event in page.items {
                 by_account.entry(event.account.clone()).or_default().push(event);

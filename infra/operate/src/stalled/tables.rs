@@ -1,12 +1,11 @@
 //! Reads the tables page by page, so that memory is bounded however large they are.
 
-use super::decision::OVERDUE_MIN;
 use anyhow::{Context, anyhow};
 use application::App;
 use aws_sdk_dynamodb::{operation::scan::builders::ScanFluentBuilder, types::AttributeValue};
 use domain::{
     account::AccountId,
-    delivery::{Delivery, DeliveryStatus},
+    delivery::{Delivery, DeliveryStatus, STALLED_AFTER},
     event_type::EventType,
     id::EventId,
     time::Timestamp,
@@ -26,7 +25,7 @@ pub(super) struct Page<T> {
     /// The items that match.
     pub(super) items: Vec<T>,
     /// How many items were read to find them.
-    pub(super) looked_at: usize,
+    pub(super) scanned: usize,
     /// The start of the next page, if there may be one.
     pub(super) next: Option<Item>,
 }
@@ -57,7 +56,7 @@ pub(super) async fn pending(
     let call = call.expression_attribute_values(":pending", text(DeliveryStatus::Pending.as_str()));
     let page = scan(call, "#status = :pending", account, start).await?;
     let items = page.items.into_iter().map(serde_dynamo::from_item).collect::<Result<_, _>>();
-    Ok(Page { items: items.context("a delivery cannot be read")?, looked_at: page.looked_at, next: page.next })
+    Ok(Page { items: items.context("a delivery cannot be read")?, scanned: page.scanned, next: page.next })
 }
 
 /// Reads a page of events that are old enough to have been attempted. Events of test deliveries are left out: either a delivery
@@ -84,7 +83,7 @@ pub(super) async fn old_events(
     let call = call.expression_attribute_names("#partition", keys::PARTITION);
     let call = call.projection_expression("#partition, #id, #event_type");
     let call = call.expression_attribute_values(":first", text(EventId::first_at(Timestamp::EPOCH)));
-    let call = call.expression_attribute_values(":last", text(EventId::first_at(now.minus(OVERDUE_MIN))));
+    let call = call.expression_attribute_values(":last", text(EventId::first_at(now.minus(STALLED_AFTER))));
     let call = call.expression_attribute_values(":now", AttributeValue::N(now.unix_seconds().to_string()));
     let page = scan(call, filter, account, start).await?;
     let read = |item| {
@@ -93,7 +92,7 @@ pub(super) async fn old_events(
         Ok(OldEvent { account: account.with_context(|| format!("{partition} names no account"))?, id, event_type })
     };
     let items = page.items.into_iter().map(read).collect::<anyhow::Result<_>>()?;
-    Ok(Page { items, looked_at: page.looked_at, next: page.next })
+    Ok(Page { items, scanned: page.scanned, next: page.next })
 }
 
 /// Reads a page. If `account` is given, only items of that account match.
@@ -113,8 +112,8 @@ async fn scan(
     };
     let found =
         call.limit(PAGE).set_exclusive_start_key(start).send().await.map_err(|error| anyhow!(causes(&error)))?;
-    let looked_at = usize::try_from(found.scanned_count).unwrap_or_default();
-    Ok(Page { items: found.items.unwrap_or_default(), looked_at, next: found.last_evaluated_key })
+    let scanned = usize::try_from(found.scanned_count).unwrap_or_default();
+    Ok(Page { items: found.items.unwrap_or_default(), scanned, next: found.last_evaluated_key })
 }
 
 /// Returns how long a task that reserves a rate slot now would wait for it.

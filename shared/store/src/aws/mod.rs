@@ -43,6 +43,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// them.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// The timeout of the functions: `Timeout` in template.yaml.
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Returns the time limits of every SDK client. For calls that wait on purpose, see [`long_poll_timeouts`].
 pub fn timeouts() -> TimeoutConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
@@ -75,9 +78,6 @@ pub fn config() -> Result<SdkConfig, SettingError> {
 mod tests {
     use super::*;
     use domain::delivery::LEASE;
-
-    /// `Timeout` in template.yaml.
-    const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
 
     #[test]
     fn a_batch_ends_within_the_functions_time_if_aws_never_answers() {
