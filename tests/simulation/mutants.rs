@@ -328,7 +328,7 @@ fn make_copy(root: &Path, copy: &Path) {
             "shared/domain/src/lib.rs" => text + SWITCH,
             // Both workspaces use one target folder. Cargo distinguishes their packages by version,
             // not by path.
-            "Cargo.toml" => text.replace("version = \"0.1.0\"", "version = \"0.0.0\""),
+            "Cargo.toml" => text.replace("version = \"0.2.0\"", "version = \"0.0.0\""),
             _ => text,
         }
     });
@@ -378,6 +378,15 @@ fn failure_of(copy: &Path, mutant: Option<&str>) -> Option<String> {
     let output = cargo.output().expect("cargo runs");
     let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (!output.status.success()).then_some(printed)
+}
+
+#[test]
+fn every_mutant_changes_one_place_of_the_source() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    for Mutant { name, file, old, .. } in MUTANTS {
+        let source = fs::read_to_string(root.join(file)).expect("a source");
+        assert_eq!(source.matches(old).count(), 1, "{name}: {file} has changed; change the mutant too");
+    }
 }
 
 #[test]

@@ -251,10 +251,6 @@ impl From<QueueError> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Store(error) => error.into(),
-            Error::Queue(error) => error.into(),
-            Error::TooManyHops(error) => Self::internal(&error),
-        }
+        if error.is_throttled() { Self::unavailable(&error) } else { Self::internal(&error) }
     }
 }

@@ -11,7 +11,10 @@ use crate::{
     state::ApiState,
     webhooks::find,
 };
-use application::recovery::{self, BeginError};
+use application::{
+    Error,
+    recovery::{self, BeginError},
+};
 use axum::{Json, extract::State, http::StatusCode};
 use domain::{
     id::WebhookId,
@@ -69,7 +72,7 @@ pub(crate) async fn recover(
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
-/// The window of the request. Without `until`, it ends now.
+/// The window of the request. Without `until`, it ends now, or a few seconds later for events of workers whose clocks are ahead.
 struct Window {
     since: Timestamp,
     until: Option<Timestamp>,
@@ -79,9 +82,8 @@ impl Window {
     fn read(mut fields: Fields, now: Timestamp) -> Result<Self, InputError> {
         let since = fields.required("since", fields::time);
         let until = fields.optional("until", fields::time);
-        if let (Ok(since), Ok(until)) = (&since, &until)
-            && *since >= until.unwrap_or(now)
-        {
+        let end = until.as_ref().ok().copied().flatten().unwrap_or(now);
+        if since.as_ref().is_ok_and(|since| *since >= end) {
             fields.fault("/since", "must be before 'until', which is now by default");
         }
         fields.finish(|| Ok(Self { since: since?, until: until? }))
@@ -93,6 +95,7 @@ impl From<BeginError> for Problem {
         match error {
             BeginError::NotFound => Self::not_found(WebhookId::WHAT),
             BeginError::Disabled => Self::conflict("The webhook is disabled. Enable it first."),
+            BeginError::Failed(Error::Store(error)) => error.into(),
             BeginError::Failed(error) => error.into(),
         }
     }

@@ -3,7 +3,7 @@
 use crate::Deliverer;
 use domain::{
     VERSION,
-    delivery::{ATTEMPT_TIMEOUT, Attempt, Attempted, Ready},
+    delivery::{ATTEMPT_TIMEOUT, Attempt, Attempted, RECORD_MARGIN, Ready},
     event::Event,
     signature,
     time::Timestamp,
@@ -12,9 +12,6 @@ use domain::{
 use endpoint::{Admitted, Answer, RetryAfter};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::time::Duration;
-
-/// The time to record the attempt within the lease, with room for clocks that differ.
-const RECORD_MARGIN: Duration = Duration::from_secs(5);
 
 /// Makes attempt `number` under a lease that ends at `until`. Returns `None` if too little of the lease is left, because
 /// another worker could then make the same attempt.

@@ -1,4 +1,4 @@
-//! One task: load, decide, write, POST, settle, write, follow up.
+//! One task: load, decide, write the lease, POST, derive the outcome, write it, follow up.
 
 use crate::{DeliverError, Deliverer, attempt::attempt, rate_limit};
 use application::disabling;
@@ -62,6 +62,13 @@ struct Leased {
     until: Timestamp,
 }
 
+/// What the write of the lease came to.
+enum Acquired {
+    Leased(Leased),
+    /// Another worker wrote first; this is what it wrote.
+    Conflict(Versioned),
+}
+
 /// Whether the request to the receiver may be made now.
 enum Prepared<'a> {
     Admitted(Admitted<'a>),
@@ -81,10 +88,10 @@ impl<'a> Work<'a> {
         let stored = subjects.deliveries.get(&(task.account.clone(), task.delivery)).cloned();
         let mut stored = stored.unwrap_or(Versioned::NONE);
         log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
-        // The batch does not read a first attempt's delivery, because the write of the lease shows whether there is one. That
-        // would be too late for an expired event, and for a rate limit: repeated tasks would reserve permits for nothing.
+        // `subjects::load` skips the delivery of a first attempt, because the write of the lease shows whether there is one. Read it
+        // here if that would be too late: for an expired event, and for a rate limit, or repeated tasks would reserve permits.
         let is_rate_limited = webhook.is_some_and(|webhook| webhook.rate_limit.is_some());
-        if stored.delivery.is_none() && (event.is_none() || is_rate_limited) {
+        if task.trigger == Trigger::FIRST && (event.is_none() || is_rate_limited) {
             stored = deliveries::get(&deliverer.app.store, &task.account, task.delivery).await?;
         }
         let recovered = webhook.and_then(|webhook| task.recovered(webhook));
@@ -94,14 +101,13 @@ impl<'a> Work<'a> {
 
     /// Decides what to do and does it. Decides again if another worker has written first.
     async fn run(&self, mut stored: Versioned) -> Result<Disposition, DeliverError> {
-        let (store, clock) = (&self.deliverer.app.store, &self.deliverer.app.clock);
         let mut admission = None;
         for _ in 0..DECISION_TRIES {
             let Some(delivery) = self.present(&stored) else {
                 tracing::error!("the event has expired before its first attempt");
                 return Ok(Disposition::Delete);
             };
-            let written = match delivery.decide(&self.task, self.subject(), clock.now()) {
+            stored = match delivery.decide(&self.task, self.subject(), self.deliverer.app.clock.now()) {
                 Decision::Attempt(ready) => {
                     let admitted = match admission.take() {
                         Some(admitted) => admitted,
@@ -110,23 +116,18 @@ impl<'a> Work<'a> {
                             Prepared::Requeued => return Ok(Disposition::Delete),
                         },
                     };
-                    let lease = self.new_lease();
-                    let until = lease.until;
-                    let delivery = delivery.leased(&self.task, lease);
-                    match deliveries::put(store, &stored, delivery.clone()).await? {
-                        Put::Written(version) => {
-                            return self.attempt(admitted, ready, Leased { delivery, version, until }).await;
-                        }
-                        conflict @ Put::Conflict(_) => {
+                    match self.acquire_lease(delivery, &stored).await? {
+                        Acquired::Leased(leased) => return self.attempt(admitted, ready, leased).await,
+                        Acquired::Conflict(newer) => {
                             admission = Some(admitted);
-                            conflict
+                            newer
                         }
                     }
                 }
-                Decision::End(status) => {
-                    tracing::info!(status = status.as_str(), "ended without an attempt");
-                    deliveries::put(store, &stored, delivery.ended(&self.task, status)).await?
-                }
+                Decision::End(status) => match self.end(delivery, &stored, status).await? {
+                    Put::Written(_) => return Ok(Disposition::Delete),
+                    Put::Conflict(newer) => newer,
+                },
                 Decision::Wait(until) => return Ok(self.wait_for_lease(until)),
                 Decision::FollowUp => return self.follow_up(&delivery).await,
                 Decision::Nothing => {
@@ -134,10 +135,6 @@ impl<'a> Work<'a> {
                     return Ok(Disposition::Delete);
                 }
             };
-            match written {
-                Put::Written(_) => return Ok(Disposition::Delete),
-                Put::Conflict(newer) => stored = newer,
-            }
         }
         Err(DeliverError::Contended)
     }
@@ -167,13 +164,30 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn new_lease(&self) -> Lease {
+    /// Writes the lease. For a first attempt, this write also creates the delivery.
+    async fn acquire_lease(&self, delivery: Delivery, stored: &Versioned) -> Result<Acquired, DeliverError> {
         let app = &self.deliverer.app;
-        Lease { holder: format!("{:032x}", app.random.number()), until: app.clock.now().plus(LEASE) }
+        let until = app.clock.now().plus(LEASE);
+        let lease = Lease { holder: format!("{:032x}", app.random.number()), until };
+        let delivery = delivery.leased(&self.task, lease);
+        Ok(match deliveries::put(&app.store, stored, delivery.clone()).await? {
+            Put::Written(version) => Acquired::Leased(Leased { delivery, version, until }),
+            Put::Conflict(newer) => Acquired::Conflict(newer),
+        })
+    }
+
+    /// Ends the delivery without an attempt.
+    async fn end(&self, delivery: Delivery, stored: &Versioned, status: DeliveryStatus) -> Result<Put, DeliverError> {
+        if status == DeliveryStatus::Failed {
+            tracing::error!("the event has expired before it could be sent");
+        } else {
+            tracing::info!(status = status.as_str(), "ended without an attempt");
+        }
+        Ok(deliveries::put(&self.deliverer.app.store, stored, delivery.ended(status)).await?)
     }
 
     fn wait_for_lease(&self, until: Timestamp) -> Disposition {
-        tracing::info!(%until, "another worker holds the lease");
+        tracing::info!(%until, "the task returns after the lease");
         Disposition::ReturnAfter(until.since(self.deliverer.app.clock.now()) + AFTER_LEASE)
     }
 
@@ -242,7 +256,7 @@ impl<'a> Work<'a> {
                 // An earlier try took effect although it returned an error.
                 Ok(Ok(Put::Conflict(present))) if present.delivery.as_ref() == Some(recorded) => return Ok(()),
                 // The lease ended and another worker acquired it: its record counts.
-                Ok(Ok(Put::Conflict(_))) | Err(_) => return Err(DeliverError::Contended),
+                Ok(Ok(Put::Conflict(_))) | Err(_) => return Err(DeliverError::LeaseEnded),
                 Ok(Err(error)) if left <= wait => return Err(error.into()),
                 Ok(Err(error)) => tracing::warn!(%error, "an attempt could not be recorded; trying again"),
             }

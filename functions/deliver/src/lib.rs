@@ -3,7 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `delivery.rs` | one task: load, decide, write, POST, settle, write, follow up |
+//! | `delivery.rs` | one task: load, decide, write the lease, POST, derive the outcome, write it, follow up |
 //! | `attempt.rs` | the request as the receiver gets it, and the answer as it is stored |
 //! | `rate_limit.rs` | the wait for a permit of the webhook's rate limit |
 //! | `slow_endpoints.rs` | which endpoints have just timed out |
@@ -64,6 +64,10 @@ enum DeliverError {
     Application(#[from] application::Error),
     #[error("the delivery is being changed too often")]
     Contended,
+    #[error("the lease ended before the attempt could be recorded")]
+    LeaseEnded,
+    #[error("the task came too late for each of its permits")]
+    MissedPermits,
     #[error("the webhook's rate limit requeued the task too often")]
     Requeues,
 }

@@ -69,7 +69,7 @@ pub(crate) async fn wait_for_permit(
         limited.has_slot = true;
         lead = (lead + 2 * lateness).min(LEAD_MAX);
     }
-    Err(DeliverError::Contended)
+    Err(DeliverError::MissedPermits)
 }
 
 /// Requeues the task until `slot`.

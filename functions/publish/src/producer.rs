@@ -14,7 +14,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use domain::{
     account::AccountId,
     event::{Event, NewEvent, REQUEST_BYTES_MAX},
-    event_type::UnknownTypes,
+    event_type::{EventType, UnknownTypes},
     id::EventId,
     input::{self, Fault, Fields, InputError},
     time::Timestamp,
@@ -87,12 +87,12 @@ async fn read(app: &App, text: &str) -> Result<Produced, MessageError> {
         let fault = format!("must have 1 to {KEY_MAX} characters");
         if (1..=KEY_MAX).contains(&key.chars().count()) { Ok(key) } else { Err(fault.into()) }
     });
-    let new = input::new_event(&mut fields);
-    if let Ok(new) = &new
-        && !event_types::is_known(&app.store, &new.event_type).await?
+    if let Some(name) = fields.peek("type").and_then(|raw| input::parsed::<EventType>(raw).ok())
+        && !event_types::is_known(&app.store, &name).await?
     {
         fields.fault("/type", "is not a known event type");
     }
+    let new = input::new_event(&mut fields);
     let produced = fields.finish(|| Ok(Produced { account: account?, new: new?, idempotency_key: idempotency_key? }));
     produced.map_err(MessageError::Input)
 }

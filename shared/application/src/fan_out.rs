@@ -9,7 +9,7 @@ use domain::{
     webhook::Webhook,
 };
 use futures::future::try_join_all;
-use std::{slice, time::Duration};
+use std::slice;
 use store::{QueueError, jobs, tasks, webhooks};
 
 /// The most webhooks of one further page. In the local runner, where one process does everything, a larger page would delay
@@ -17,10 +17,6 @@ use store::{QueueError, jobs, tasks, webhooks};
 const PAGE: usize = 100;
 /// The most pages of one job. There are several, so that jobs cost little beside the tasks that they enqueue.
 const JOB_PAGES: usize = 5;
-/// How far the clocks of two workers may differ. By an event's time, its webhook may seem to have been disabled up to this long
-/// before the event was published, or registered up to this long after it, and still gets a task. The task of a disabled
-/// webhook ends as held.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// Continues a fan-out: enqueues the tasks of some pages of webhooks, and a job for the pages after them.
 pub async fn continue_with(app: &App, mut fan_out: FanOut) -> Result<(), Error> {
@@ -39,7 +35,7 @@ pub async fn continue_with(app: &App, mut fan_out: FanOut) -> Result<(), Error> 
 /// Enqueues the tasks of each event for one page of webhooks.
 pub(crate) async fn enqueue_tasks(app: &App, fan_outs: &[FanOut], webhooks: &[Webhook]) -> Result<(), QueueError> {
     let pairs = fan_outs.iter().flat_map(|fan_out| webhooks.iter().map(move |webhook| (fan_out, webhook)));
-    let wanted = pairs.filter(|(fan_out, webhook)| receives(webhook, fan_out));
+    let wanted = pairs.filter(|(fan_out, webhook)| webhook.receives(fan_out.event, &fan_out.event_type));
     let tasks: Vec<_> = wanted.map(|(fan_out, webhook)| Task::first(webhook, fan_out.event)).collect();
     tasks::enqueue(&app.queues, &tasks, app.retry_schedule.first_wait()).await
 }
@@ -53,14 +49,4 @@ pub(crate) async fn enqueue_jobs(app: &App, fan_outs: &[FanOut], after: Option<W
     }))
     .await?;
     Ok(())
-}
-
-/// Whether `webhook` receives the event: it subscribes to the type, was registered when the event was published, and is enabled
-/// now or was enabled then.
-fn receives(webhook: &Webhook, fan_out: &FanOut) -> bool {
-    let published_at = fan_out.event.made_at();
-    let disabled_since = webhook.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= published_at);
-    webhook.wants(fan_out.event, &fan_out.event_type)
-        && webhook.created_at <= published_at.plus(CLOCK_SKEW)
-        && (webhook.is_enabled() || disabled_since)
 }

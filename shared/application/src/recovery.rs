@@ -10,15 +10,12 @@ use domain::{
     delivery::{Delivery, Task, Trigger},
     id::{EventId, WebhookId},
     job::{Job, Recover, next_hop},
-    time::Timestamp,
+    time::{CLOCK_SKEW, Timestamp},
     webhook::{RecoveryWindow, Webhook},
 };
 use std::time::Duration;
 use store::{StoreError, deliveries, events, jobs, queues::BATCH_MAX, rate_limits, tasks, webhooks};
 
-/// How far a recovery without `until` reaches beyond now. The newest events have their times from other workers, whose clocks
-/// may be ahead by this much.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// The most events of one page.
 const PAGE: usize = 100;
 /// The most pages of one job. There are several, so that jobs cost little beside the tasks that they enqueue.

@@ -4,7 +4,7 @@
 //! keeps it, and the message becomes visible again after its wait.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use std::time::Duration;
+use std::{iter, time::Duration};
 use store::{
     Queues,
     queues::{self, Returned},
@@ -32,7 +32,8 @@ pub async fn handle(
     let returned: Vec<(&SqsMessage, Duration)> = event
         .records
         .iter()
-        .zip(dispositions)
+        // A message without a disposition was not handled.
+        .zip(dispositions.into_iter().chain(iter::repeat(Disposition::Return)))
         .filter_map(|(message, disposition)| match disposition {
             Disposition::Delete => None,
             Disposition::Return => Some((message, queues::return_wait(receive_count(message), queues.random.share()))),

@@ -1,6 +1,6 @@
 //! Accounts: the isolated tenants that every webhook, event and delivery belongs to.
 //!
-//! The account is part of every key of every table (`store/src/keys.rs`), and a request's account comes from its token alone
+//! The account is part of every key of every table (`shared/store/src/keys.rs`), and a request's account comes from its token alone
 //! (`functions/api/src/auth.rs`), so no id that a caller sends can reach another account's data.
 
 use crate::id::{InvalidId, text_form};

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+/// How far the clocks of two workers may differ.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
+
 /// A moment, in whole milliseconds since the Unix epoch, UTC.
 ///
 /// Users see it in whole seconds, such as `2025-02-18T10:30:00Z`. It is stored as a number.

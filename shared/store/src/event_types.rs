@@ -27,7 +27,7 @@ impl TryFrom<EventTypeItem> for CatalogueEntry {
     type Error = StoreError;
     fn try_from(item: EventTypeItem) -> Result<Self, StoreError> {
         let raw = |json: String| {
-            RawValue::from_string(json).map_err(|error| StoreError::DynamoDb(format!("a sample is not JSON: {error}")))
+            RawValue::from_string(json).map_err(|error| StoreError::Malformed(format!("a sample is not JSON: {error}")))
         };
         let sample = Sample { object: raw(item.object)?, previous_data: item.previous_data.map(raw).transpose()? };
         Ok(Self { name: item.name, description: item.description, sample })

@@ -79,7 +79,7 @@ pub(super) fn read_summary(item: &Item) -> Result<EventSummary, StoreError> {
 }
 
 fn missing(what: &str) -> StoreError {
-    StoreError::DynamoDb(format!("an event without {what}"))
+    StoreError::Malformed(format!("an event without {what}"))
 }
 
 /// Whether the page after `after` of a list of events, newest first, must be read consistently. The first page must show what

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// An item does not have a form that this version knows.
     #[error("an item cannot be read: {0}")]
     Item(#[from] serde_dynamo::Error),
+    /// An item lacks what this version writes.
+    #[error("a malformed item: {0}")]
+    Malformed(String),
     /// Another worker wrote first at each try.
     #[error("{0} is being changed too often")]
     Contended(String),

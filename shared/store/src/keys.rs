@@ -15,6 +15,8 @@
 //! | Events | `partition` = `<account>#key#<SHA-256>` | `id` = `key` |
 //! | Deliveries | `partition` = `<account>#<wh_…>#<shard>` | `id` = `evt_…` |
 //!
+//! `pace` is the earlier word for a rate limit. Stored items have it.
+//!
 //! An account's name contains no `#`, so no account has the name of a reserved partition.
 
 use crate::item::{Item, text};

@@ -1,6 +1,6 @@
 //! The SQS queues: their client and settings, and how messages return to them.
 
-use crate::aws::{Clients, Lazy, causes, is_throttling};
+use crate::aws::{Clients, FUNCTION_TIMEOUT, Lazy, causes, is_throttling};
 use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
     types::ChangeMessageVisibilityBatchRequestEntry,
@@ -13,7 +13,7 @@ pub const BATCH_MAX: usize = 10;
 /// The longest delay of an SQS message.
 pub const DELAY_MAX: Duration = Duration::from_secs(900);
 /// How long a received message stays invisible: six times a function's timeout, as AWS recommends.
-pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(180);
+pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(6 * FUNCTION_TIMEOUT.as_secs());
 /// How often a message is received before it moves to the dead-letter queue. The growing waits in between make that more than
 /// half an hour.
 pub const RECEIVES_MAX: u32 = 30;

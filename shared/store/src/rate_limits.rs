@@ -109,7 +109,7 @@ async fn write(store: &Store, key: Item, request: Request, reservation: Reservat
                 Grant::LateSlot => LATE_SLOTS,
             };
             let end_us = answer.attributes.as_ref().and_then(|item| microseconds(item, counter));
-            let end_us = end_us.ok_or_else(|| StoreError::DynamoDb("a rate limit without counters".to_owned()))?;
+            let end_us = end_us.ok_or_else(|| StoreError::Malformed("a rate limit without counters".to_owned()))?;
             // Rounded up, so that no permit is used before it begins.
             let begin = Timestamp::from_unix_ms((end_us - request.interval_us).saturating_add(999) / 1000);
             Ok(Write::Done(match reservation.grant {

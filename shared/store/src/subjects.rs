@@ -79,5 +79,5 @@ pub async fn load(store: &Store, tasks: &[&Task], cache: &EventCache) -> Result<
 fn account_of(item: &Item) -> Result<AccountId, StoreError> {
     let partition = item.get(keys::PARTITION).and_then(|partition| partition.as_s().ok());
     let account = partition.and_then(|partition| partition.split('#').next()?.parse().ok());
-    account.ok_or_else(|| StoreError::DynamoDb("an item without an account".to_owned()))
+    account.ok_or_else(|| StoreError::Malformed("an item without an account".to_owned()))
 }

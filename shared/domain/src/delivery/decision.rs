@@ -10,7 +10,7 @@ pub enum Decision<'a> {
     Attempt(Ready<'a>),
     /// End the delivery without an attempt, with this status.
     End(DeliveryStatus),
-    /// Another worker holds the lease: requeue the task until this moment.
+    /// Another worker holds the lease: the task returns to its queue until this moment.
     Wait(Timestamp),
     /// The attempt is already recorded: make sure that its follow-up is durable.
     FollowUp,
@@ -50,12 +50,14 @@ impl Delivery {
         if !self.wants(task, now) {
             return Decision::Nothing;
         }
-        match subject {
-            Subject::Expired => Decision::End(DeliveryStatus::Failed),
-            Subject::Deleted => Decision::End(DeliveryStatus::Cancelled),
-            Subject::Ready(ready) if task.is_held_by(ready.webhook) => Decision::End(DeliveryStatus::Held),
-            Subject::Ready(ready) => Decision::Attempt(ready),
-        }
+        let status = match subject {
+            Subject::Ready(ready) if !task.is_held_by(ready.webhook) => return Decision::Attempt(ready),
+            Subject::Ready(_) => DeliveryStatus::Held,
+            Subject::Deleted => DeliveryStatus::Cancelled,
+            Subject::Expired => DeliveryStatus::Failed,
+        };
+        // A manual retry that cannot be made leaves the delivery as it is.
+        if matches!(task.trigger, Trigger::Manual { .. }) { Decision::Nothing } else { Decision::End(status) }
     }
 
     /// Whether the attempt that `task` asks for is still to be made at `now`, by this worker or by another.
@@ -130,13 +132,14 @@ mod tests {
         assert_eq!(decide(&pending, &manual("a"), disabled), "attempt", "the webhook is enabled again");
         assert_eq!(decide(&after(&[]), &test(), disabled), "attempt", "a test is never held");
         assert_eq!(decide(&pending, &scheduled(2), Subject::Deleted), "end cancelled");
+        assert_eq!(decide(&pending, &manual("a"), Subject::Deleted), "nothing", "it leaves the delivery as it is");
         assert_eq!(decide(&pending, &scheduled(2), Subject::Expired), "end failed");
         assert_eq!(decide(&after(&[200]), &scheduled(2), Subject::Expired), "nothing", "delivered stays delivered");
     }
 
     #[test]
     fn a_held_delivery_waits_for_a_recovery() {
-        let held = after(&[500]).ended(&scheduled(2), DeliveryStatus::Held);
+        let held = after(&[500]).ended(DeliveryStatus::Held);
         assert_eq!(decide(&held, &scheduled(2)), "nothing");
         assert_eq!(decide(&held, &recovery(7)), "attempt");
         let retried = attempt(held, &manual("a"), 500);
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_test_that_has_ended_is_not_attempted() {
-        let ended = after(&[]).ended(&test(), DeliveryStatus::Failed);
+        let ended = after(&[]).ended(DeliveryStatus::Failed);
         assert_eq!(decide(&ended, &test()), "nothing");
     }
 }

@@ -31,8 +31,13 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 /// The time that a receiver has for one attempt in all: DNS, connect, TLS, headers and body.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a lease lasts: long enough for the attempt (5 s) and its record, with a margin for clock skew.
+/// The time that is kept for recording the attempt within its lease, with a margin for clock skew.
+pub const RECORD_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long a lease lasts: the write of the lease itself, the attempt, and its record.
 pub const LEASE: Duration = Duration::from_secs(15);
+
+const _: () = assert!(LEASE.as_secs() >= ATTEMPT_TIMEOUT.as_secs() + RECORD_MARGIN.as_secs());
 
 /// How long a pending delivery may be overdue before it counts as stalled. A live task is received sooner: a schedule fires up
 /// to a minute late and is retried within four minutes, and a message that failed is visible again within three minutes. Only a
@@ -165,14 +170,11 @@ impl Delivery {
         self
     }
 
-    /// Returns the delivery with `status` in place of the attempt that `task` asks for: the write of [`Decision::End`]. A
-    /// manual retry that cannot be made leaves the status as it is.
+    /// Returns the delivery with `status` instead of an attempt: the write of [`Decision::End`].
     #[must_use]
-    pub fn ended(mut self, task: &Task, status: DeliveryStatus) -> Self {
-        if !matches!(task.trigger, Trigger::Manual { .. }) {
-            self.status = status;
-            self.next_attempt_at = None;
-        }
+    pub fn ended(mut self, status: DeliveryStatus) -> Self {
+        self.status = status;
+        self.next_attempt_at = None;
         self.lease = None;
         self
     }
@@ -241,13 +243,6 @@ mod tests {
         }
         assert_eq!((delivery.attempts.len(), delivery.attempts_made as usize), (ATTEMPTS_KEPT, ATTEMPTS_KEPT + 5));
         assert_eq!(delivery.attempts.values().map(|attempt| attempt.number).min(), Some(6));
-    }
-
-    #[test]
-    fn a_manual_retry_that_cannot_be_made_leaves_the_delivery_as_it_is() {
-        let delivery = after(&[500]);
-        assert_eq!(delivery.clone().ended(&manual("a"), DeliveryStatus::Held), delivery);
-        assert_eq!(delivery.ended(&scheduled(2), DeliveryStatus::Held).next_attempt_at, None);
     }
 
     #[test]

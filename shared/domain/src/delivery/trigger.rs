@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Trigger {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "lowercase")]
-        enum Before {
+        enum TriggerOf01 {
             Scheduled { round: i64, step: u32 },
             Manual { nonce: String },
         }
@@ -96,10 +96,10 @@ impl<'de> Deserialize<'de> for Trigger {
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Trigger, A::Error> {
-                Ok(match Before::deserialize(de::value::MapAccessDeserializer::new(map))? {
-                    Before::Scheduled { step: 0, .. } => return Err(de::Error::custom(InvalidTrigger)),
-                    Before::Scheduled { round, step } => Trigger::Scheduled { run: round, step },
-                    Before::Manual { nonce } => Trigger::Manual { nonce },
+                Ok(match TriggerOf01::deserialize(de::value::MapAccessDeserializer::new(map))? {
+                    TriggerOf01::Scheduled { step: 0, .. } => return Err(de::Error::custom(InvalidTrigger)),
+                    TriggerOf01::Scheduled { round, step } => Trigger::Scheduled { run: round, step },
+                    TriggerOf01::Manual { nonce } => Trigger::Manual { nonce },
                 })
             }
         }

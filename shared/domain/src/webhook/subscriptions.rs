@@ -4,7 +4,7 @@ use super::Webhook;
 use crate::{
     event_type::{EventType, Subscription},
     id::EventId,
-    time::Timestamp,
+    time::{CLOCK_SKEW, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,19 @@ impl Webhook {
     pub fn wants(&self, event: EventId, event_type: &EventType) -> bool {
         let announces_own = || (1..=self.epoch).any(|epoch| self.announcement(epoch, event.made_at()) == event);
         self.subscribes_to(event_type) && !(*event_type == EventType::webhook_disabled() && announces_own())
+    }
+
+    /// Whether an event's fan-out enqueues a task for the webhook: it subscribes to the type, was registered when the event was
+    /// published, and is enabled now or was enabled then.
+    ///
+    /// The event's time comes from another worker's clock. So a webhook that was disabled up to [`CLOCK_SKEW`] before the event, or
+    /// registered up to that long after it, gets a task too. The task of a disabled webhook ends as held.
+    pub fn receives(&self, event: EventId, event_type: &EventType) -> bool {
+        let published_at = event.made_at();
+        let was_enabled = self.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= published_at);
+        self.wants(event, event_type)
+            && self.created_at <= published_at.plus(CLOCK_SKEW)
+            && (self.is_enabled() || was_enabled)
     }
 
     /// Replaces the subscriptions from `now` on.
@@ -70,7 +83,10 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::fixtures::{at, entries, published, registered_at},
+        super::{
+            DisabledReason,
+            fixtures::{at, entries, published, registered_at},
+        },
         *,
     };
 
@@ -88,5 +104,16 @@ mod tests {
         webhook.set_events(entries(&["*"]), at(500));
         assert_eq!([150, 450, 500].map(|ms| was(&webhook, ms)), [false, false, true], "an interruption does");
         assert!(webhook.subscribed.len() <= SUBSCRIPTIONS_MAX + EARLIER_MAX);
+    }
+
+    #[test]
+    fn a_fan_out_reaches_a_webhook_that_was_enabled_at_the_publication() {
+        let created: EventType = "user.created".parse().expect("a type");
+        let mut webhook = registered_at(10_000, &["*"]);
+        assert!(!webhook.receives(published(4_999), &created), "published before the registration");
+        assert!(webhook.receives(published(5_000), &created), "the clocks may differ");
+        webhook.disable(DisabledReason::Manual, at(20_000));
+        assert!(webhook.receives(published(25_000), &created), "its task ends as held");
+        assert!(!webhook.receives(published(25_001), &created));
     }
 }
