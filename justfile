@@ -12,6 +12,10 @@ run *options:
 test:
     cargo test --workspace
 
+# Make infra/openapi.json from the code.
+openapi:
+    UPDATE_OPENAPI=1 cargo test -p api openapi
+
 # Measure what Hookline costs, with options of the bench: `just bench --quick throughput`.
 bench *options:
     cargo run --release -p bench -- {{ options }}

@@ -9,8 +9,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// An attempt task: a message on a deliveries queue, or the input of a schedule. Every undelivered pair of an event and a
-/// webhook has one, until its attempt is recorded and the next task is enqueued.
+/// An attempt task: a message on a deliveries queue, or the input of a schedule. Every pending delivery has one, until its
+/// attempt is recorded and the next task is enqueued.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Task {
     /// The delivery's account.
