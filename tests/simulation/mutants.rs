@@ -162,9 +162,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a repeated task does not make sure of its successor",
         file: "functions/deliver/src/delivery.rs",
-        old: "Decision::FollowUp => return self.follow_up(&delivery).await,",
+        old: "Decision::FollowUp => return self.follow_up(delivery.follow_up(&self.task)).await,",
         new: "Decision::FollowUp if MUTANT => return Ok(Disposition::Delete),
-                Decision::FollowUp => return self.follow_up(&delivery).await,",
+                Decision::FollowUp => return self.follow_up(delivery.follow_up(&self.task)).await,",
     },
     Mutant {
         name: "a task that meets a lease is deleted",

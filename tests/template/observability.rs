@@ -14,8 +14,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
-    io,
-    sync::{Arc, Mutex},
+    io::{self, Seek},
 };
 use strict_aws::template::{items, resources, template, text};
 use telemetry::{log, metrics};
@@ -126,10 +125,10 @@ fn emitted_metrics() -> BTreeSet<(String, Vec<String>)> {
 
 /// Returns one log line of each kind that has metrics or ids.
 fn lines() -> Vec<Value> {
-    let written = Written::default();
-    let writer = written.clone();
+    let mut written = tempfile::tempfile().expect("a file");
+    let writer = written.try_clone().expect("a second handle");
     let filter = "info".parse().expect("a filter");
-    let subscriber = log::subscriber(filter, Some("hookline-deliver".to_owned()), move || writer.clone());
+    let subscriber = log::subscriber(filter, Some("hookline-deliver".to_owned()), writer);
     tracing::subscriber::with_default(subscriber, || {
         let now = Timestamp::EPOCH;
         let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
@@ -153,21 +152,7 @@ fn lines() -> Vec<Value> {
         metrics::throttled("delivery", 1);
         tracing::error!(error = "it failed", "a task could not be handled");
     });
-    let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+    written.rewind().expect("a file");
+    let text = io::read_to_string(written).expect("UTF-8");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -129,7 +129,7 @@ impl<'a> Work<'a> {
                     Put::Conflict(newer) => newer,
                 },
                 Decision::Wait(until) => return Ok(self.wait_for_lease(until)),
-                Decision::FollowUp => return self.follow_up(&delivery).await,
+                Decision::FollowUp => return self.follow_up(delivery.follow_up(&self.task)).await,
                 Decision::Nothing => {
                     tracing::debug!(status = delivery.status.as_str(), "nothing is left to do");
                     return Ok(Disposition::Delete);
@@ -235,13 +235,14 @@ impl<'a> Work<'a> {
         let outcome = delivery.outcome(&self.task.trigger, &attempted, &app.retry_schedule, jitter);
         let Attempted { attempt, .. } = attempted;
         let recorded = delivery.recorded(&self.task.trigger, attempt.clone(), outcome);
-        let next = match recorded.follow_up(&self.task) {
+        let follow_up = recorded.follow_up(&self.task);
+        let next = match follow_up {
             FollowUp::Next(_, due) => Some(due),
             FollowUp::Nothing | FollowUp::Disable(_) => None,
         };
         metrics::attempt(&attempt, &recorded, next);
         self.record(&version, &recorded, until).await?;
-        self.follow_up(&recorded).await
+        self.follow_up(follow_up).await
     }
 
     /// Records the attempt. It tries again until the lease is nearly over, because an attempt that is not recorded is made
@@ -266,9 +267,9 @@ impl<'a> Work<'a> {
     }
 
     /// Makes what follows from the recorded attempt durable. Repeating it is harmless.
-    async fn follow_up(&self, delivery: &Delivery) -> Result<Disposition, DeliverError> {
+    async fn follow_up(&self, follow_up: FollowUp) -> Result<Disposition, DeliverError> {
         let app = &self.deliverer.app;
-        match delivery.follow_up(&self.task) {
+        match follow_up {
             FollowUp::Next(next, due) => tasks::schedule(&app.queues, &next, due).await?,
             FollowUp::Disable(reason) if self.webhook.is_some() => disabling::disable(app, &self.task, reason).await?,
             FollowUp::Nothing | FollowUp::Disable(_) => {}

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashMap, error::Error};
+use std::{collections::HashMap, error::Error, str::FromStr};
 
 /// An item, in the SDK's form.
 pub type Item = HashMap<String, AttributeValue>;
@@ -90,7 +90,12 @@ pub(crate) async fn put_version(
 
 /// Returns the version of an item.
 pub(crate) fn version_of(item: &Item) -> u64 {
-    item.get("version").and_then(|version| version.as_n().ok()?.parse().ok()).unwrap_or(0)
+    number_of(item, "version").unwrap_or(0)
+}
+
+/// Returns the number in the attribute `name`, or `None` if the item has no such number.
+pub(crate) fn number_of<T: FromStr>(item: &Item, name: &str) -> Option<T> {
+    item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 /// Returns the placeholder `#name` of each attribute name. With placeholders, a name may be one of DynamoDB's reserved words.

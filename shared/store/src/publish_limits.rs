@@ -3,7 +3,7 @@
 
 use crate::{
     Store,
-    item::{Item, StoreError, names, number},
+    item::{Item, StoreError, names, number, number_of},
     keys,
 };
 use aws_sdk_dynamodb::{
@@ -112,7 +112,7 @@ async fn advance(store: &Store, key: Item, by: Advance) -> Result<Advanced, Stor
         Ok(_) => Ok(Advanced::Done),
         Err(error) => match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                let next_us = refused.item.as_ref().and_then(|item| item.get(NEXT)?.as_n().ok()?.parse().ok());
+                let next_us = refused.item.as_ref().and_then(|item| number_of(item, NEXT));
                 Ok(Advanced::Refused { next_us: next_us.unwrap_or_default() })
             }
             _ => Err(error.into()),

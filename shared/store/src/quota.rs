@@ -7,7 +7,7 @@
 
 use crate::{
     Store,
-    item::{Item, StoreError, names, number, text},
+    item::{Item, StoreError, names, number, number_of, text},
     keys,
 };
 use aws_sdk_dynamodb::{
@@ -71,7 +71,7 @@ struct Counter {
 
 impl Counter {
     fn read(item: Option<&Item>) -> Self {
-        let value = |name| item.and_then(|item| item.get(name)?.as_n().ok()?.parse::<i64>().ok());
+        let value = |name| number_of::<i64>(item?, name);
         Self {
             count: value(COUNT).and_then(|count| usize::try_from(count).ok()),
             full_at: value(FULL_AT).map(Timestamp::from_unix_ms),

@@ -3,7 +3,7 @@
 
 use crate::{
     Store,
-    item::{Item, StoreError, names, number},
+    item::{Item, StoreError, names, number, number_of},
     keys,
 };
 use aws_sdk_dynamodb::{
@@ -73,7 +73,7 @@ pub async fn reserve(store: &Store, task: RateLimited<'_>, lead: Duration) -> Re
 pub async fn wait(store: &Store, account: &AccountId, webhook: WebhookId) -> Result<Duration, StoreError> {
     let call = store.dynamodb.get_item().table_name(&store.settings.webhooks).consistent_read(true);
     let found = call.set_key(Some(keys::rate_limit(account, webhook))).send().await?.item;
-    let end_us = found.and_then(|item| microseconds(&item, SLOTS)).unwrap_or_default();
+    let end_us = found.and_then(|item| number_of::<i64>(&item, SLOTS)).unwrap_or_default();
     Ok(Timestamp::from_unix_ms(end_us / 1000).since(store.clock.now()))
 }
 
@@ -108,7 +108,7 @@ async fn write(store: &Store, key: Item, request: Request, reservation: Reservat
                 Grant::Slot => SLOTS,
                 Grant::LateSlot => LATE_SLOTS,
             };
-            let end_us = answer.attributes.as_ref().and_then(|item| microseconds(item, counter));
+            let end_us = answer.attributes.as_ref().and_then(|item| number_of::<i64>(item, counter));
             let end_us = end_us.ok_or_else(|| StoreError::Malformed("a rate limit without counters".to_owned()))?;
             // Rounded up, so that no permit is used before it begins.
             let begin = Timestamp::from_unix_ms((end_us - request.interval_us).saturating_add(999) / 1000);
@@ -119,8 +119,7 @@ async fn write(store: &Store, key: Item, request: Request, reservation: Reservat
         }
         Err(error) => match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                let counter =
-                    |name| refused.item.as_ref().and_then(|item| microseconds(item, name)).unwrap_or_default();
+                let counter = |name| refused.item.as_ref().and_then(|item| number_of(item, name)).unwrap_or_default();
                 Ok(Write::Refused(Counters {
                     slots_us: counter(SLOTS),
                     permits_us: counter(PERMITS),
@@ -130,10 +129,6 @@ async fn write(store: &Store, key: Item, request: Request, reservation: Reservat
             _ => Err(error.into()),
         },
     }
-}
-
-fn microseconds(item: &Item, counter: &str) -> Option<i64> {
-    item.get(counter)?.as_n().ok()?.parse().ok()
 }
 
 /// A reservation as DynamoDB's expressions.

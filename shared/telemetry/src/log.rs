@@ -217,35 +217,19 @@ mod tests {
         time::Timestamp,
     };
     use serde_json::Value;
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use std::io::{self, Seek};
 
     /// Returns the lines that `act` logs at `level`, in a Lambda function if a name is given.
     fn lines(level: &str, function_name: Option<&str>, act: impl FnOnce()) -> Vec<Value> {
-        let (written, mut filter) = (Written::default(), filter(level));
+        let (mut written, mut filter) = (tempfile::tempfile().expect("a file"), filter(level));
         if function_name.is_some() {
             filter = filter.with_target(metrics::TARGET, Level::INFO);
         }
-        let writer = written.clone();
-        let subscriber = subscriber(filter, function_name.map(str::to_owned), move || writer.clone());
+        let writer = written.try_clone().expect("a second handle");
+        let subscriber = subscriber(filter, function_name.map(str::to_owned), writer);
         tracing::subscriber::with_default(subscriber, act);
-        let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+        written.rewind().expect("a file");
+        let text = io::read_to_string(written).expect("UTF-8");
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
     }
 
