@@ -75,7 +75,10 @@ fn problems() -> Value {
         ),
         ("413", "The body is too large. The limit is 256 KiB for an event, 2.5 MiB for a batch, and 64 KiB otherwise."),
         ("415", "The `Content-Type` of the body is not `application/json`."),
-        ("422", "The request breaks rules, which `errors` lists, or its `Idempotency-Key` was used for another one."),
+        (
+            "422",
+            "The request breaks rules, which `errors` lists, or its `Idempotency-Key` was used for another request.",
+        ),
         ("500", "Something went wrong on our side. The cause is logged and not shown."),
     ];
     let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });

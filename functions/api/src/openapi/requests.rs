@@ -117,7 +117,8 @@ pub(crate) struct Rotation {
 pub(crate) struct NewRecovery {
     /// The beginning of the window, in RFC 3339. It must be before the end.
     since: String,
-    /// The end of the window, in RFC 3339. The default is now.
+    /// The end of the window, in RFC 3339. The default is 5 seconds after the request, because the clocks of
+    /// workers differ.
     until: Option<String>,
 }
 
