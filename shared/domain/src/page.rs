@@ -29,9 +29,7 @@ impl<T, C> Page<T, C> {
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U, C> {
         Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
     }
-}
 
-impl<T, C> Page<T, C> {
     /// Creates a page of the first `limit` of `rows`. A further page exists if there are more rows than that, or if `unread`
     /// says that more rows follow those that were read. `id` returns the cursor of a row.
     pub fn first(mut rows: Vec<T>, limit: usize, unread: bool, id: impl Fn(&T) -> C) -> Self {
