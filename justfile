@@ -8,6 +8,10 @@ default:
 run *options:
     cargo run -p local -- {{ options }}
 
+# Run the command line, with its options: `just hookline tail`.
+hookline *options:
+    cargo run -p cli -- {{ options }}
+
 # Run every test.
 test:
     cargo test --workspace

@@ -7,7 +7,9 @@
 mod harness;
 
 mod api;
+mod cli;
 mod delivery;
 mod operation;
 mod publishing;
 mod receivers;
+mod signatures;

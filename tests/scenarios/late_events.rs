@@ -29,9 +29,11 @@ async fn an_event_stored_after_the_recovery_has_passed_is_sent_by_its_own_task()
         run: now.unix_ms(),
         first: EventId::first_at(webhook.created_at),
         last: EventId::first_at(now),
+        include_failed: true,
+        backfill: false,
     };
     let webhook = world.change(webhook.id, |webhook| webhook.add_recovery(window)).await;
-    let job = Recover::begin(&webhook, window);
+    let job = Recover::of_window(&webhook, window);
     jobs::enqueue(&world.app.queues, &world.account, &Job::Recover(job)).await.expect("the queue");
     world.start(2, 1);
     tokio::time::sleep(30 * SECOND).await;

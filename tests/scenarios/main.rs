@@ -5,4 +5,5 @@
 mod aws_in_trouble;
 mod late_events;
 mod slow_endpoints;
+mod trials;
 mod world;

@@ -1,10 +1,13 @@
 //! What users have asked for and were promised: every answer that the product must keep.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use domain::{
     account::AccountId,
-    id::{DeliveryId, EventId, WebhookId},
+    id::{DeliveryId, EventId, RecoveryId, WebhookId},
 };
+use serde_json::Value;
 
 /// All promises, in the order of their answers, and all recoveries, in the order of their requests.
 #[derive(Clone, Debug, Default)]
@@ -12,11 +15,21 @@ pub(crate) struct Ledger {
     pub(crate) published: Vec<Published>,
     pub(crate) produced: Vec<Produced>,
     pub(crate) recoveries: Vec<Recovery>,
+    /// What users have read of recoveries.
+    pub(crate) readings: Vec<Reading>,
+    /// Answered rotations with an idempotency key.
+    pub(crate) rotated: Vec<Rotated>,
+    /// Requests that finish a rotation.
+    pub(crate) finished: Vec<Finished>,
     /// Accepted tests.
     pub(crate) tested: Vec<DeliveryRequest>,
     /// Accepted manual retries.
     pub(crate) retried: Vec<DeliveryRequest>,
-    /// Webhooks that were registered with a 201.
+    /// Cancels, answered or not.
+    pub(crate) cancelled: Vec<Cancelled>,
+    /// The webhook that is polled, if there is one.
+    pub(crate) polled: Option<PolledWebhook>,
+    /// Webhooks that were registered with a 201, but for the polled one.
     pub(crate) webhooks: Vec<(AccountId, WebhookId)>,
 }
 
@@ -27,6 +40,8 @@ pub(crate) struct Published {
     pub(crate) id: EventId,
     pub(crate) event_type: String,
     pub(crate) payload: Bytes,
+    /// The payload as it was answered, with warnings if there were any.
+    pub(crate) answer: Bytes,
     /// When the request began.
     pub(crate) began_ms: i64,
     /// When the answer arrived.
@@ -58,8 +73,41 @@ pub(crate) struct Recovery {
     pub(crate) webhook: WebhookId,
     pub(crate) since_ms: i64,
     pub(crate) began_ms: i64,
+    pub(crate) include_failed: bool,
+    pub(crate) backfill: bool,
     /// Whether it was accepted with a 202. Without one, the recovery may still have begun.
     pub(crate) promised: bool,
+}
+
+/// A recovery as it was shown to a user.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) id: RecoveryId,
+    pub(crate) began_ms: i64,
+    pub(crate) answered_ms: i64,
+    pub(crate) shown: Value,
+}
+
+/// A rotation with an idempotency key that was answered with a 200.
+#[derive(Clone, Debug)]
+pub(crate) struct Rotated {
+    pub(crate) webhook: WebhookId,
+    pub(crate) key: String,
+    pub(crate) began_ms: i64,
+    pub(crate) answered_ms: i64,
+    /// Whether the answer had the header `Idempotent-Replayed`.
+    pub(crate) replayed: bool,
+    pub(crate) secret: String,
+    pub(crate) body: Bytes,
+}
+
+/// A request that ends the overlap of a rotation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finished {
+    pub(crate) webhook: WebhookId,
+    pub(crate) began_ms: i64,
+    /// When the 200 arrived. Without one, the overlap may still have ended.
+    pub(crate) answered_ms: Option<i64>,
 }
 
 /// An accepted request for one attempt of a delivery: a test or a manual retry.
@@ -67,4 +115,29 @@ pub(crate) struct Recovery {
 pub(crate) struct DeliveryRequest {
     pub(crate) delivery: DeliveryId,
     pub(crate) began_ms: i64,
+}
+
+/// A request to cancel a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cancelled {
+    pub(crate) delivery: DeliveryId,
+    /// When the 200 arrived. Without one, the delivery may be cancelled all the same.
+    pub(crate) answered_ms: Option<i64>,
+}
+
+/// A webhook that a client polls, and what the client has received.
+#[derive(Clone, Debug)]
+pub(crate) struct PolledWebhook {
+    pub(crate) account: AccountId,
+    pub(crate) webhook: WebhookId,
+    /// When the client began with what appears from then on. `None` if it began with the registration.
+    pub(crate) from_ms: Option<i64>,
+    pub(crate) received: Vec<PolledRequest>,
+}
+
+/// A request that a client has polled.
+#[derive(Clone, Debug)]
+pub(crate) struct PolledRequest {
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }

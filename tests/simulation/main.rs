@@ -87,11 +87,17 @@ async fn simulate(seed: u64, verbose: bool) -> Report {
     world.stop_faults();
     world.receivers.stop_changing();
     wait_until_idle(&world).await;
+    if !world.has_failed() {
+        invariants::check_idle(&world);
+    }
     world.receivers.become_healthy();
     if !world.has_failed() {
         users.recover_all().await;
     }
     wait_until_idle(&world).await;
+    if !world.has_failed() {
+        users.finish_polls().await;
+    }
     let violations = if world.has_failed() { vec![] } else { invariants::check(&world).await };
     let record = world.record();
     let violations = record.violations.iter().cloned().chain(violations).collect();
@@ -127,7 +133,13 @@ async fn wait_until_idle(world: &World) {
             return;
         }
     }
-    panic!("the world is never idle");
+    let in_progress = world.in_progress.load(Ordering::Relaxed);
+    let open_schedules = world.timers.open_schedules.lock().expect("unpoisoned").clone();
+    let mut messages = Vec::new();
+    for queue in [DELIVERIES, SLOW_DELIVERIES, EVENTS] {
+        messages.push((queue, world.messages_on(queue).await));
+    }
+    panic!("the world is never idle: {in_progress} in progress, schedules {open_schedules:?}, messages {messages:?}");
 }
 
 /// Puts the messages of the dead-letter queues back on their queues. Returns whether there were

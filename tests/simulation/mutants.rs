@@ -44,14 +44,14 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a task is deleted although its successor could not be enqueued",
         file: "functions/deliver/src/delivery.rs",
-        old: "FollowUp::Next(next, due) => tasks::schedule(&app.queues, &next, due).await?,",
-        new: "FollowUp::Next(next, due) => if MUTANT { let _ = tasks::schedule(&app.queues, &next, due).await; } else {
+        old: "(FollowUp::Next(next, due), _) => tasks::schedule(&app.queues, &next, due).await?,",
+        new: "(FollowUp::Next(next, due), _) => if MUTANT { let _ = tasks::schedule(&app.queues, &next, due).await; } else {
                 tasks::schedule(&app.queues, &next, due).await?;
             },",
     },
     Mutant {
         name: "a live lease is ignored",
-        file: "shared/domain/src/delivery/decision.rs",
+        file: "shared/domain/src/delivery/mod.rs",
         old: "filter(|lease| now < lease.until)",
         new: "filter(|lease| !MUTANT && now < lease.until)",
     },
@@ -66,8 +66,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a replay is judged by the present catalogue",
         file: "functions/api/src/events.rs",
-        old: "publication.unknown_types().filter(|first| **first != unknown)",
-        new: "publication.unknown_types().filter(|first| !MUTANT && **first != unknown)",
+        old: "publication.findings().filter(|first| **first != findings)",
+        new: "publication.findings().filter(|first| !MUTANT && **first != findings)",
     },
     Mutant {
         name: "an event is sent after its retention",
@@ -95,10 +95,26 @@ const MUTANTS: &[Mutant] = &[
             previous.insert(0, PreviousSecret {",
     },
     Mutant {
-        name: "an earlier disabling is forgotten",
-        file: "shared/domain/src/delivery/task.rs",
-        old: "!webhook.is_enabled() || webhook.epoch != self.epoch",
-        new: "!webhook.is_enabled() || (!MUTANT && webhook.epoch != self.epoch)",
+        name: "a rotation with a key forgets the ones before it",
+        file: "shared/domain/src/webhook/rotation.rs",
+        old: "self.keyed_rotations.clone().unwrap_or_else(new)",
+        new: "self.keyed_rotations.clone().filter(|_| !MUTANT).unwrap_or_else(new)",
+    },
+    Mutant {
+        name: "the answer of a rotation is not kept",
+        file: "shared/store/src/idempotency.rs",
+        old: "answer: Some(answer.clone()),",
+        new: "answer: Some(answer.clone()).filter(|_| !MUTANT),",
+    },
+    Mutant {
+        name: "finishing a rotation keeps the earlier secrets",
+        file: "shared/domain/src/webhook/rotation.rs",
+        old: "            self.updated_at = now;
+        }
+        self.previous_secrets.clear();",
+        new: "            self.updated_at = now;
+        }
+        self.previous_secrets.retain(|_| MUTANT);",
     },
     Mutant {
         name: "deliveries are sent to a disabled webhook",
@@ -162,9 +178,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a repeated task does not make sure of its successor",
         file: "functions/deliver/src/delivery.rs",
-        old: "Decision::FollowUp => return self.follow_up(delivery.follow_up(&self.task)).await,",
+        old: "Decision::FollowUp => return self.follow_up(&delivery).await,",
         new: "Decision::FollowUp if MUTANT => return Ok(Disposition::Delete),
-                Decision::FollowUp => return self.follow_up(delivery.follow_up(&self.task)).await,",
+                Decision::FollowUp => return self.follow_up(&delivery).await,",
     },
     Mutant {
         name: "a task that meets a lease is deleted",
@@ -183,16 +199,19 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a disabling is not announced",
         file: "shared/application/src/disabling.rs",
-        old: "jobs::enqueue(&app.queues, &webhook.account, &Job::Publish(event)).await?",
-        new: "if MUTANT { let _ = jobs::enqueue(&app.queues, &webhook.account, &Job::Publish(event)).await; continue }
-        jobs::enqueue(&app.queues, &webhook.account, &Job::Publish(event)).await?",
+        old: "operational::report(app, &webhook.account, id, WEBHOOK_DISABLED, &view).await?;",
+        new: "let reported = operational::report(app, &webhook.account, id, WEBHOOK_DISABLED, &view).await;
+        if !MUTANT { reported? }",
     },
     Mutant {
         name: "a disabling is marked as announced too early",
         file: "shared/application/src/disabling.rs",
         old: "    for disabling in webhook.unannounced() {",
         new: "    if MUTANT {
-        let mark = |webhook: &mut Webhook| -> Result<(), StoreError> { webhook.mark_announced(last.epoch); Ok(()) };
+        let mark = |webhook: &mut Webhook| -> Result<(), StoreError> {
+            webhook.mark_announced(webhook.epoch);
+            Ok(())
+        };
         webhooks::change(&app.store, &webhook.account, webhook.id, mark).await?;
     }
     for disabling in webhook.unannounced() {",
@@ -206,8 +225,139 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a recovery reads only one page",
         file: "shared/application/src/recovery.rs",
-        old: "        job.after = Some(next);",
-        new: "        if MUTANT { return Ok(()); }\n        job.after = Some(next);",
+        old: "            Some(next) => pass.after = Some(next),",
+        new: "            Some(_) if MUTANT => return Ok(Pass { status: RecoveryStatus::Done, ..pass }),
+            Some(next) => pass.after = Some(next),",
+    },
+    Mutant {
+        name: "a repeated job of a recovery is counted again",
+        file: "shared/application/src/recovery.rs",
+        old: "if before.jobs > job.hops {",
+        new: "if !MUTANT && before.jobs > job.hops {",
+    },
+    Mutant {
+        name: "a recovery sends failed deliveries that it was told to leave out",
+        file: "shared/application/src/recovery.rs",
+        old: "job.include_failed || !is_failed",
+        new: "MUTANT || job.include_failed || !is_failed",
+    },
+    Mutant {
+        name: "a recovery sends events from before the registration without being asked",
+        file: "functions/api/src/recovery.rs",
+        old: "backfill: backfill?.unwrap_or(default.backfill),",
+        new: "backfill: MUTANT || backfill?.unwrap_or(default.backfill),",
+    },
+    Mutant {
+        name: "a cancelled delivery is attempted",
+        file: "shared/domain/src/delivery/decision.rs",
+        old: "        !self.cancelled\n",
+        new: "        (MUTANT || !self.cancelled)\n",
+    },
+    Mutant {
+        name: "a cancel that a worker has overtaken is forgotten",
+        file: "shared/application/src/cancelling.rs",
+        old: "            Put::Conflict(newer) => {",
+        new: "            Put::Conflict(_) if MUTANT => return Ok(Cancelled::Yes(marked)),
+            Put::Conflict(newer) => {",
+    },
+    Mutant {
+        name: "an attempt during a cancel is not recorded",
+        file: "functions/deliver/src/delivery.rs",
+        old: "Some(stored) if stored.lease == delivery.lease => {",
+        new: "Some(stored) if !MUTANT && stored.lease == delivery.lease => {",
+    },
+    Mutant {
+        name: "unsubscribing cancels nothing",
+        file: "shared/domain/src/webhook/unsubscribing.rs",
+        old: "self.unsubscribed.iter().any(|change| cancels(change) && change.gave_up(event_type))",
+        new: "!MUTANT && self.unsubscribed.iter().any(|change| cancels(change) && change.gave_up(event_type))",
+    },
+    Mutant {
+        name: "subscribing again revives what unsubscribing cancelled",
+        file: "shared/domain/src/webhook/unsubscribing.rs",
+        old: "change.enabled && change.epoch == epoch && revision < change.revision;",
+        new: "change.enabled && change.epoch == epoch && revision < change.revision
+            && !(MUTANT && self.subscribes_to(event_type));",
+    },
+    Mutant {
+        name: "unsubscribing cancels runs that began later",
+        file: "shared/domain/src/webhook/unsubscribing.rs",
+        old: "change.epoch == epoch && revision < change.revision",
+        new: "change.epoch == epoch && (MUTANT || revision < change.revision)",
+    },
+    Mutant {
+        name: "enabling recovers nothing",
+        file: "shared/domain/src/webhook/enabling.rs",
+        old: "HeldRecovery { window, enqueued: false, paced: false }",
+        new: "HeldRecovery { window, enqueued: MUTANT, paced: false }",
+    },
+    Mutant {
+        name: "a trial that fails begins an epoch",
+        file: "shared/domain/src/webhook/trials.rs",
+        old: "            trials.after = if outcome",
+        new: "            if MUTANT { self.epoch += 1; }
+            trials.after = if outcome",
+    },
+    Mutant {
+        name: "a trial that succeeds recovers nothing",
+        file: "shared/domain/src/webhook/trials.rs",
+        old: "        self.enable_with(Held::Recover, now);",
+        new: "        if MUTANT { self.enable(now) } else { self.enable_with(Held::Recover, now) }",
+    },
+    Mutant {
+        name: "a repeated task of a trial makes a second one",
+        file: "functions/deliver/src/delivery.rs",
+        old: "|| step == Some(TrialStep::Attempt(self.task.delivery.event))",
+        new: "|| step == Some(TrialStep::Attempt(self.task.delivery.event))
+            || MUTANT && matches!(step, Some(TrialStep::Attempt(_)))",
+    },
+    Mutant {
+        name: "a trial that fails has no successor",
+        file: "shared/application/src/trials.rs",
+        old: "if let Some((next, due)) = awaited(&ended) {",
+        new: "if let Some((next, due)) = awaited(&ended).filter(|_| !MUTANT) {",
+    },
+    Mutant {
+        name: "a receiver that is gone is tried again",
+        file: "shared/domain/src/webhook/trials.rs",
+        old: "if outcome == TrialOutcome::Gone {",
+        new: "if !MUTANT && outcome == TrialOutcome::Gone {",
+    },
+    Mutant {
+        name: "a success of a trial is forgotten by a repeated task",
+        file: "functions/deliver/src/delivery.rs",
+        old: "stored.delivery.as_ref().is_some_and(is_recorded)",
+        new: "(!MUTANT && stored.delivery.as_ref().is_some_and(is_recorded))",
+    },
+    Mutant {
+        name: "a report has a new id each time",
+        file: "shared/application/src/operational.rs",
+        old: "account: account.clone(), id, event_type",
+        new: "account: account.clone(), id: if MUTANT { EventId::new(app.clock.now(), &app.random) } else { id }, event_type",
+    },
+    Mutant {
+        name: "a report goes to the webhook that it is about",
+        file: "shared/domain/src/webhook/reports.rs",
+        old: "event_type.is_operational() && event.is_about",
+        new: "!MUTANT && event_type.is_operational() && event.is_about",
+    },
+    Mutant {
+        name: "a recovery sends what enabling cancelled",
+        file: "shared/domain/src/webhook/enabling.rs",
+        old: "self.held_cancelled.is_some_and(|cancelled| moment < cancelled.at)",
+        new: "self.held_cancelled.is_some_and(|cancelled| !MUTANT && moment < cancelled.at)",
+    },
+    Mutant {
+        name: "a filter is ignored",
+        file: "shared/application/src/filters.rs",
+        old: "let filter = webhook.filter.as_ref()?;",
+        new: "let filter = webhook.filter.as_ref().filter(|_| !MUTANT)?;",
+    },
+    Mutant {
+        name: "a filter ends a delivery that has begun",
+        file: "functions/deliver/src/delivery.rs",
+        old: "if stored.delivery.is_none() && !self.passes_filter",
+        new: "if (MUTANT || stored.delivery.is_none()) && !self.passes_filter",
     },
     Mutant {
         name: "a rate limit is ignored",
@@ -233,17 +383,77 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a page of events is limited only in number",
         file: "shared/store/src/events.rs",
-        old: "Listing { sources: vec![source], order, after, limit, weight_max: ANSWER_BYTES_MAX };",
-        new: "Listing { sources: vec![source], order, after, limit, weight_max: if MUTANT { usize::MAX } else { ANSWER_BYTES_MAX } };",
+        old: "after, limit, weight_max: ANSWER_BYTES_MAX, left_out: 0 };",
+        new: "after, limit, weight_max: if MUTANT { usize::MAX } else { ANSWER_BYTES_MAX }, left_out: 0 };",
     },
     Mutant {
         name: "the payload is serialised again",
         file: "functions/deliver/src/attempt.rs",
-        old: "event.payload.clone(), ATTEMPT_TIMEOUT)",
-        new: "if MUTANT {
+        old: "Post { headers: &signed, body: event.payload.clone(), timeout };",
+        new: "Post { headers: &signed, body: if MUTANT {
             let read: serde_json::Value = serde_json::from_slice(&event.payload).unwrap_or_default();
             read.to_string().into()
-        } else { event.payload.clone() }, ATTEMPT_TIMEOUT)",
+        } else { event.payload.clone() }, timeout };",
+    },
+    Mutant {
+        name: "every lease is as long as that of the default timeout",
+        file: "functions/deliver/src/delivery.rs",
+        old: "lease_for(webhook.options.attempt_timeout())",
+        new: "lease_for(if MUTANT { domain::delivery::ATTEMPT_TIMEOUT } else { webhook.options.attempt_timeout() })",
+    },
+    Mutant {
+        name: "the request of an access token is not part of the attempt's time",
+        file: "functions/deliver/src/authorization.rs",
+        old: "self.until.saturating_duration_since(Instant::now())",
+        new: "if MUTANT { Duration::from_secs(20) } else { self.until.saturating_duration_since(Instant::now()) }",
+    },
+    Mutant {
+        name: "a request is signed before its access token is requested",
+        file: "functions/deliver/src/attempt.rs",
+        old: "headers(event, webhook, number, deliverer.app.clock.now())",
+        new: "headers(event, webhook, number, if MUTANT { started_at } else { deliverer.app.clock.now() })",
+    },
+    Mutant {
+        name: "all clients of one server share a token",
+        file: "functions/deliver/src/access_tokens.rs",
+        old: "let parts = [token_url.as_str(), client_id,",
+        new: "let parts = [token_url.as_str(), if MUTANT { \"\" } else { client_id },",
+    },
+    Mutant {
+        name: "a refused token is sent again",
+        file: "functions/deliver/src/access_tokens.rs",
+        old: "refused.is_none_or(|refused| refused.token != *token)",
+        new: "MUTANT || refused.is_none_or(|refused| refused.token != *token)",
+    },
+    Mutant {
+        name: "a webhook that tolerates single failures is never disabled",
+        file: "shared/application/src/disabling.rs",
+        old: "deliveries::any_of_latest(&app.store, webhook, LATEST_LOOKED_AT, is_success).await?",
+        new: "(MUTANT || deliveries::any_of_latest(&app.store, webhook, LATEST_LOOKED_AT, is_success).await?)",
+    },
+    Mutant {
+        name: "a poll does not look back",
+        file: "shared/domain/src/polling/page.rs",
+        old: "read_to.map_or(settled, |to| to.min(settled)).max(self.after);",
+        new: "if MUTANT { read_to.unwrap_or(head) } else { read_to.map_or(settled, |to| to.min(settled)) }.max(self.after);",
+    },
+    Mutant {
+        name: "a poll takes what it has looked at to be complete",
+        file: "shared/domain/src/polling/page.rs",
+        old: "present.of(slot, row.lane) == self.counts.of(slot, row.lane);",
+        new: "MUTANT || present.of(slot, row.lane) == self.counts.of(slot, row.lane);",
+    },
+    Mutant {
+        name: "a late event has no marker",
+        file: "shared/application/src/publishing.rs",
+        old: "if event.test || now.since",
+        new: "if MUTANT || event.test || now.since",
+    },
+    Mutant {
+        name: "a poll ignores the filter",
+        file: "shared/application/src/polling.rs",
+        old: "&& matcher.passes(webhook)",
+        new: "&& (MUTANT || matcher.passes(webhook))",
     },
 ];
 

@@ -6,17 +6,23 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use domain::backoff::RetrySchedule;
+use domain::webhook::TrialSchedule;
 use store::queues::VISIBILITY_TIMEOUT;
 
 use crate::dice::Dice;
 
 /// The settings of one seed. Each "per thousand" is a chance.
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     is_faultless: bool,
     /// The waits of the retry schedule, in seconds. They are shorter than in production, but still
     /// use both kinds of waits: an SQS delay, and an EventBridge schedule for more than 15 minutes.
     pub(crate) waits_s: Vec<u64>,
+    /// When disabled webhooks are tried again, as an operator would write it.
+    trials: &'static str,
+    /// Whether webhooks are tried again that leave the option open.
+    pub(crate) auto_recover: bool,
     /// How long events and deliveries are kept.
     pub(crate) retention: Duration,
     /// AWS calls with a fault, per thousand.
@@ -53,6 +59,10 @@ pub(crate) struct Plan {
     pub(crate) bad_phases: u32,
     /// Webhooks with a rate limit, per thousand.
     pub(crate) rate_limits: u32,
+    /// Webhooks with options of their own, per thousand.
+    pub(crate) options: u32,
+    /// Seeds in which a webhook is polled, per thousand.
+    pub(crate) polls: u32,
     /// Published batches with the maximum number of events, per thousand.
     pub(crate) large_batches: i64,
     /// Whether events are about as large as allowed. They consist of quotes, so their size
@@ -82,6 +92,8 @@ impl Plan {
         Self {
             is_faultless: faultless,
             waits_s: waits_s.to_vec(),
+            trials: *dice.pick(&["5m,15m,1h,4h,12h,24h", "30s,2m,16m,40m", "20s,45s"]),
+            auto_recover: dice.permille(800),
             retention: Duration::from_secs(dice.weighted(&[(2, 1), (30 * 24, 9)]) * 60 * 60),
             call_faults: unless_faultless(*dice.pick(&[0, 10, 30, 80, 150])),
             message_faults: unless_faultless(*dice.pick(&[0, 30, 100, 250])),
@@ -101,6 +113,8 @@ impl Plan {
             webhooks: if many_webhooks { dice.between(11, 23) } else { dice.between(1, 3) },
             // More rate limits and larger batches, so that many late tasks wait for one rate limit.
             rate_limits: if mapping_lag_ms > 0 { 400 } else { 150 },
+            options: *dice.pick(&[0, 500]),
+            polls: 300,
             large_batches: if mapping_lag_ms > 0 { 100 } else { 30 },
             large_events,
             actions: match (many_webhooks, large_events) {
@@ -116,6 +130,11 @@ impl Plan {
     pub(crate) fn retry_schedule(&self) -> RetrySchedule {
         let waits: Vec<_> = self.waits_s.iter().map(|wait_s| format!("{wait_s}s")).collect();
         waits.join(",").parse().expect("a schedule")
+    }
+
+    /// Returns when disabled webhooks are tried again.
+    pub(crate) fn trial_schedule(&self) -> TrialSchedule {
+        self.trials.parse().expect("a schedule")
     }
 
     /// Whether only receivers fail.

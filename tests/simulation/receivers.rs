@@ -11,11 +11,13 @@ use bytes::Bytes;
 use domain::delivery::AttemptError;
 use http::HeaderMap;
 use reqwest::{Request, Response};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::dice::Dice;
 use crate::faults::Kind;
 use crate::processes::Caller;
+use crate::world::World;
 
 /// The domain of all receivers' hosts.
 pub(crate) const DOMAIN: &str = "receiver.example";
@@ -185,6 +187,9 @@ pub(crate) async fn receive(caller: Arc<Caller>, request: Request) -> Result<Res
     if failure == Some(Kind::ReceiverRefused) || failure == Some(Kind::BadAddress) {
         return Err(AttemptError::Connect);
     }
+    if host == TOKEN_SERVER {
+        return give_token(world, failure, &request).await;
+    }
     let index = record_post(&caller, host, &request);
     let latency = Duration::from_millis(*world.receivers.dice.pick(&[5, 40, 300, 2_000]));
     if failure == Some(Kind::ReceiverHung) {
@@ -192,7 +197,10 @@ pub(crate) async fn receive(caller: Arc<Caller>, request: Request) -> Result<Res
     }
     sleep(latency).await;
     caller.stop_if_killed().await;
-    let (status, retry_after_s) = draw_answer(&world.receivers.dice, failure);
+    let (status, retry_after_s) = match failure {
+        None if world.has_invalid_token(&request) => (Some(401), None),
+        _ => draw_answer(&world.receivers.dice, failure),
+    };
     {
         let mut record = world.record();
         let post = &mut record.posts[index];
@@ -210,6 +218,54 @@ pub(crate) async fn receive(caller: Arc<Caller>, request: Request) -> Result<Res
         response = response.header("retry-after", seconds);
     }
     Ok(response.body("seen").expect("a response").into())
+}
+
+/// The host of the OAuth 2 server of all accounts. Each account is a client whose id is its name.
+pub(crate) const TOKEN_SERVER: &str = "auth.receiver.example";
+
+/// An access token that the server has given.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuedToken {
+    pub(crate) token: String,
+    /// The value of `Authorization` in the request for the token.
+    pub(crate) client: String,
+    /// When receivers stop taking it. The answer may promise more.
+    pub(crate) until_ms: i64,
+}
+
+/// Answers a request for an access token.
+async fn give_token(world: &World, failure: Option<Kind>, request: &Request) -> Result<Response, AttemptError> {
+    let dice = &world.receivers.dice;
+    if failure == Some(Kind::ReceiverHung) {
+        sleep(Duration::from_secs(600)).await;
+    }
+    sleep(Duration::from_millis(*dice.pick(&[5, 300, 2_000]))).await;
+    let (Some(status), _) = draw_answer(dice, failure) else { return Err(AttemptError::Closed) };
+    let mut response = http::Response::builder().status(status);
+    let mut body = json!({"error": "temporarily_unavailable"});
+    if status < 300 {
+        response = response.status(200);
+        let (lasts_s, promised) = dice
+            .pick(&[(3600, json!(3600)), (60, json!(60)), (60, json!(1e30)), (600, json!(-1)), (600, Value::Null)])
+            .clone();
+        let client = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut record = world.record();
+        let token = format!("token-{}", record.tokens.len());
+        body = json!({"access_token": token, "token_type": "Bearer", "expires_in": promised});
+        record.tokens.push(IssuedToken { token, client: client.to_owned(), until_ms: world.now_ms() + lasts_s * 1000 });
+    }
+    world.trace(|| format!("the token server answered {status}"));
+    Ok(response.body(body.to_string()).expect("a response").into())
+}
+
+impl World {
+    /// Whether the request carries an access token that is not, or no longer, valid.
+    fn has_invalid_token(&self, request: &Request) -> bool {
+        let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        let Some(token) = authorization.and_then(|value| value.strip_prefix("Bearer ")) else { return false };
+        let record = self.record();
+        !record.tokens.iter().any(|issued| issued.token == token && self.now_ms() < issued.until_ms)
+    }
 }
 
 /// Draws the status of an answer and its `Retry-After` in seconds.

@@ -1,5 +1,12 @@
 //! The users and the producers inside AWS. They register webhooks, publish, change, rotate,
-//! disable, recover and delete, mostly through the API, and know only what it answers.
+//! disable, recover, cancel and delete, mostly through the API, and know only what it answers.
+
+mod cancels;
+pub(crate) mod filters;
+mod polls;
+mod recoveries;
+mod rotations;
+mod subscriptions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,6 +15,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use domain::event_type::{CatalogueEntry, EventType, Sample};
+use domain::schema::{Schema, Validation};
 use domain::time::Timestamp;
 use domain::token::{self, Scope, Token};
 use domain::{
@@ -23,9 +31,9 @@ use strict_aws::limits;
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use crate::ledger::{DeliveryRequest, Key, Produced, Published, Recovery};
+use crate::ledger::{DeliveryRequest, Key, Produced, Published};
 use crate::processes::{Fleet, Function, Process};
-use crate::receivers::DOMAIN;
+use crate::receivers::{DOMAIN, TOKEN_SERVER};
 use crate::world::World;
 
 /// The accounts. The first one has more webhooks and does more.
@@ -72,6 +80,8 @@ pub(crate) struct Users {
     world: Arc<World>,
     /// Makes hosts, keys and events unique.
     counter: AtomicI64,
+    /// The program that polls a webhook, if there is one.
+    poller: tokio::sync::Mutex<Option<polls::Poller>>,
 }
 
 /// An action of a user or a producer.
@@ -83,6 +93,7 @@ enum Action {
     Produce,
     Register,
     Change,
+    Resubscribe,
     Disable,
     Enable,
     Recover,
@@ -90,6 +101,8 @@ enum Action {
     Delete,
     Test,
     Retry,
+    Cancel,
+    Poll,
     Read,
 }
 
@@ -101,6 +114,7 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::Produce, 7),
     (Action::Register, 5),
     (Action::Change, 6),
+    (Action::Resubscribe, 4),
     (Action::Disable, 5),
     (Action::Enable, 8),
     (Action::Recover, 10),
@@ -108,6 +122,8 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::Delete, 3),
     (Action::Test, 5),
     (Action::Retry, 8),
+    (Action::Cancel, 6),
+    (Action::Poll, 12),
     (Action::Read, 4),
 ];
 
@@ -134,7 +150,7 @@ impl Users {
             };
             fleet.invoke(Function::Api, work).await;
         }
-        Arc::new(Self { fleet, world, counter: AtomicI64::new(0) })
+        Arc::new(Self { fleet, world, counter: AtomicI64::new(0), poller: tokio::sync::Mutex::default() })
     }
 
     /// Registers the first webhooks of each account.
@@ -143,6 +159,7 @@ impl Users {
             self.register(ACCOUNTS[0]).await;
         }
         self.register(ACCOUNTS[1]).await;
+        self.register_poller().await;
     }
 
     /// Performs the actions of the plan. An action may begin before earlier ones have ended.
@@ -177,7 +194,15 @@ impl Users {
             Action::Enable => self.enable().await,
             Action::Recover => self.recover().await,
             Action::Retry => self.retry().await,
-            Action::Change | Action::Disable | Action::Rotate | Action::Delete | Action::Test | Action::Read => {
+            Action::Cancel => self.cancel().await,
+            Action::Poll => Box::pin(self.poll()).await,
+            Action::Change
+            | Action::Resubscribe
+            | Action::Disable
+            | Action::Rotate
+            | Action::Delete
+            | Action::Test
+            | Action::Read => {
                 if let Some((account, webhook)) = self.pick_webhook() {
                     self.perform_on(action, &account, webhook).await;
                 }
@@ -191,12 +216,11 @@ impl Users {
         let (method, path, body) = match action {
             Action::Change => ("PATCH", path, self.new_change(account)),
             Action::Disable => ("PATCH", path, json!({"status": "disabled"})),
-            Action::Rotate => {
-                let overlap = *self.world.dice.pick(&[0, 60, 3600, 86_400]);
-                ("POST", format!("{path}/rotate-secret"), json!({"overlap_seconds": overlap}))
-            }
+            Action::Rotate => return self.rotate(account, webhook).await,
             Action::Delete => ("DELETE", path, Value::Null),
             Action::Test => return self.test(account, webhook).await,
+            Action::Resubscribe => return self.resubscribe(account, webhook).await,
+            Action::Read if self.world.dice.permille(300) => return self.list_recoveries(account, webhook).await,
             _ => ("GET", self.pick_read(account, webhook), Value::Null),
         };
         self.call_api(account.as_str(), method, &path, body).await;
@@ -312,8 +336,14 @@ impl Users {
     }
 
     fn pick_subscriptions(&self) -> Value {
-        let choices: [&[&str]; 4] =
-            [&["*"], &["user.*", "webhook.disabled"], &["user.created", "user.updated"], &["payment.*", "resource.*"]];
+        // Among many webhooks that fail, each report to many others would lead to as many more.
+        let is_small = self.world.plan.webhooks <= 10;
+        let choices: [&[&str]; 4] = [
+            &["*"],
+            if is_small { &["user.*", "webhook.*", "delivery.failed"] } else { &["user.*"] },
+            if is_small { &["user.created", "user.updated", "webhook.disabled"] } else { &["user.created"] },
+            &["payment.*", "resource.*"],
+        ];
         json!(self.world.dice.pick(&choices))
     }
 
@@ -323,6 +353,12 @@ impl Users {
         if let Some(limit) = rate_limit {
             body["rate_limit"] = json!(limit);
         }
+        if self.world.dice.permille(self.world.plan.options) {
+            self.set_options(account, &mut body);
+        }
+        if self.world.dice.permille(250) {
+            body["filter"] = filters::draw(&self.world.dice);
+        }
         let Some(answer) = self.call_api(account, "POST", "/v1/webhooks", body).await else { return };
         if answer.status == 201 {
             let id = answer.json()["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
@@ -330,10 +366,30 @@ impl Users {
         }
     }
 
+    /// Gives a webhook options of its own.
+    fn set_options(&self, account: &str, body: &mut Value) {
+        let dice = &self.world.dice;
+        let schedules = [json!(null), json!(["0s", "20s"]), json!(["10s", "16m", "30s", "1s"])];
+        body["retry_schedule"] = dice.pick(&schedules).clone();
+        body["timeout_seconds"] = json!(dice.pick(&[1, 5, 20]));
+        body["disable_on"] = json!(dice.pick(&["failed_delivery", "no_success"]));
+        body["auto_recover"] = dice.pick(&[json!(null), json!(true), json!(false)]).clone();
+        body["headers"] = json!({"X-Account": account});
+        if dice.permille(500) {
+            let token_url = format!("https://{TOKEN_SERVER}/token");
+            body["auth"] = json!({
+                "type": "oauth2", "token_url": token_url, "client_id": account, "client_secret": "s3cret",
+            });
+        }
+    }
+
     /// Returns the body of a `PATCH` of a webhook.
     fn new_change(&self, account: &AccountId) -> Value {
         let dice = &self.world.dice;
-        match dice.between(0, 3) {
+        match dice.between(0, 6) {
+            6 => json!({"auto_recover": dice.pick(&[json!(null), json!(true), json!(false)])}),
+            4 => json!({"timeout_seconds": dice.pick(&[json!(null), json!(2), json!(20)])}),
+            5 => json!({"filter": if dice.permille(700) { filters::draw(dice) } else { Value::Null }}),
             0 => json!({"events": self.pick_subscriptions()}),
             1 => json!({"rate_limit": if dice.permille(500) { json!(dice.between(1, 3)) } else { Value::Null }}),
             2 => json!({"description": self.next_number().to_string()}),
@@ -344,6 +400,7 @@ impl Users {
     fn new_event(&self) -> Value {
         let event_type = *self.world.dice.pick(TYPES);
         let mut event = json!({"type": event_type, "data": {"object": {"number": self.next_number()}}});
+        event["data"]["object"][filters::SHADE] = json!(self.world.dice.pick(filters::SHADES));
         if self.world.plan.large_events {
             event["data"]["object"]["quotes"] = json!("\"".repeat(QUOTES));
         }
@@ -361,13 +418,15 @@ impl Users {
         answer.status == 202
     }
 
-    fn record_published(&self, account: &str, began_ms: i64, key: Option<&Key>, (replayed, payload): (bool, Bytes)) {
+    fn record_published(&self, account: &str, began_ms: i64, key: Option<&Key>, (replayed, answer): (bool, Bytes)) {
+        let payload = without_warnings(&answer);
         let event: Value = serde_json::from_slice(&payload).expect("an event");
         let published = Published {
             account: account.parse().expect("a name"),
             id: event["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"),
             event_type: event["type"].as_str().expect("a type").to_owned(),
             payload,
+            answer,
             began_ms,
             answered_ms: self.world.now_ms(),
             key: key.cloned(),
@@ -399,7 +458,7 @@ impl Users {
     }
 
     /// Publishes a batch of events. Sometimes repeats it with an idempotency key, while the
-    /// catalogue gains or loses the type of one of the events.
+    /// catalogue gains, changes or loses the type of one of the events.
     async fn publish_batch(&self, account: &str) {
         let dice = &self.world.dice;
         let count = match dice.between(0, 999) {
@@ -436,19 +495,27 @@ impl Users {
         }
     }
 
-    /// Adds the custom type to the catalogue or removes it. Under faults, either may fail.
+    /// Adds the custom type to the catalogue, changes it or removes it. Under faults, each may fail.
+    /// Its events do not fit its schema.
     async fn change_catalogue(&self) {
-        let is_added = self.world.dice.permille(500);
+        let validation = match self.world.dice.between(0, 5) {
+            0 => Some(Validation::Off),
+            1 => Some(Validation::Warn),
+            2 => Some(Validation::Enforce),
+            _ => None,
+        };
         let work = |process: Arc<Process>| async move {
             let name: EventType = CUSTOM_TYPE.parse().expect("a name");
-            if is_added {
-                let object = RawValue::from_string("{}".to_owned()).expect("JSON");
-                let sample = Sample { object, previous_data: None };
-                let entry = CatalogueEntry { name, description: String::new(), sample };
-                event_types::put(&process.app.store, &entry).await.is_ok()
-            } else {
-                event_types::delete(&process.app.store, &name).await.is_ok()
-            }
+            let Some(validation) = validation else {
+                return event_types::delete(&process.app.store, &name).await.is_ok();
+            };
+            let object = RawValue::from_string("{}".to_owned()).expect("JSON");
+            let entry = CatalogueEntry {
+                schema: Some(Schema::stored(r#"{"required":["id"]}"#.to_owned()).expect("JSON")),
+                validation,
+                ..CatalogueEntry::new(name, "", Sample { object, previous_data: None })
+            };
+            event_types::put(&process.app.store, &entry).await.is_ok()
         };
         self.fleet.invoke(Function::Api, work).await;
     }
@@ -484,50 +551,15 @@ impl Users {
         self.list_events(account, dice.between(1, 2)).await;
     }
 
+    /// Enables a webhook. What is held is recovered or cancelled.
     async fn enable(&self) {
         let Some((account, webhook)) = self.pick_disabled_webhook() else { return };
-        let body = json!({"status": "enabled"});
-        self.call_api(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), body).await;
-    }
-
-    /// Enables a webhook and recovers what it missed.
-    async fn recover(&self) {
-        let Some((account, webhook)) = self.pick_disabled_webhook() else { return };
-        let body = json!({"status": "enabled"});
-        self.call_api(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), body).await;
-        let (recovery, body) = self.begin_recovery(webhook);
-        if let Some(answer) = self.call_api(account.as_str(), "POST", &recovery_path(webhook), body).await {
-            self.record_recovery_answer(recovery, &answer);
+        let held = [Value::Null, json!("recover"), json!("cancel")];
+        let mut body = json!({"status": "enabled", "held": self.world.dice.pick(&held)});
+        if body["held"].is_null() {
+            body = json!({"status": "enabled"});
         }
-    }
-
-    /// Records a recovery that is about to be requested. Returns its index in the ledger, and the
-    /// body of the request.
-    fn begin_recovery(&self, webhook: WebhookId) -> (usize, Value) {
-        let now = self.world.now();
-        let since = now.minus(Duration::from_secs(*self.world.dice.pick(&[600, 10 * 24 * 60 * 60])));
-        let recovery = Recovery { webhook, since_ms: since.unix_ms(), began_ms: now.unix_ms(), promised: false };
-        let recoveries = &mut self.world.record().ledger.recoveries;
-        recoveries.push(recovery);
-        (recoveries.len() - 1, json!({"since": since.to_string()}))
-    }
-
-    fn record_recovery_answer(&self, recovery: usize, answer: &Answer) {
-        self.world.record().ledger.recoveries[recovery].promised = answer.status == 202;
-    }
-
-    /// Enables and recovers every disabled webhook.
-    pub(crate) async fn recover_all(&self) {
-        let mut webhooks = self.world.record().ledger.webhooks.clone();
-        webhooks.retain(|(_, id)| self.is_disabled(*id));
-        for (account, webhook) in webhooks {
-            let path = format!("/v1/webhooks/{webhook}");
-            self.call_api_until_answered(account.as_str(), "PATCH", &path, json!({"status": "enabled"})).await;
-            let (recovery, body) = self.begin_recovery(webhook);
-            let path = recovery_path(webhook);
-            let answer = self.call_api_until_answered(account.as_str(), "POST", &path, body).await;
-            self.record_recovery_answer(recovery, &answer);
-        }
+        self.call_api(account.as_str(), "PATCH", &format!("/v1/webhooks/{webhook}"), body).await;
     }
 
     /// Asks for a test delivery.
@@ -545,7 +577,8 @@ impl Users {
     async fn retry(&self) {
         let deliveries: Vec<_> = {
             let record = self.world.record();
-            record.deliveries.iter().map(|delivery| (delivery.account.clone(), delivery.delivery)).collect()
+            let written = record.deliveries.iter().map(|write| &write.delivery);
+            written.map(|delivery| (delivery.account.clone(), delivery.delivery)).collect()
         };
         if deliveries.is_empty() {
             return;
@@ -565,6 +598,11 @@ fn is_event(result: &RawValue) -> bool {
     serde_json::from_str::<Value>(result.get()).is_ok_and(|result| result["id"].is_string())
 }
 
-fn recovery_path(webhook: WebhookId) -> String {
-    format!("/v1/webhooks/{webhook}/recover")
+/// Returns the event of an answer, which warnings may follow.
+fn without_warnings(answer: &Bytes) -> Bytes {
+    let text = std::str::from_utf8(answer).expect("JSON");
+    match text.rfind(",\"warnings\":") {
+        Some(end) => format!("{}}}", &text[..end]).into(),
+        None => answer.clone(),
+    }
 }

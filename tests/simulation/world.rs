@@ -9,13 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use application::config::Config;
+use domain::account::AccountId;
 use domain::delivery::{Delivery, RateSlot, Task, Trigger};
 use domain::endpoint_policy::EndpointPolicy;
-use domain::id::{EventId, WebhookId};
+use domain::id::{EventId, RecoveryId, WebhookId};
+use domain::recovery::Recovery;
 use domain::time::{Clock, Timestamp};
 use domain::webhook::Webhook;
 use embedded_aws::{EmbeddedAws, QueueAttributes};
 use local::provision;
+use store::keys;
 use strict_aws::call::{Call, Service, plain};
 use strict_aws::grants::{Grant, Need};
 use tokio::time::Instant;
@@ -29,18 +32,33 @@ use crate::lineage::Lineages;
 use crate::outages::Outages;
 use crate::plan::Plan;
 use crate::processes::Function;
-use crate::receivers::{Post, Receivers};
+use crate::receivers::{IssuedToken, Post, Receivers};
 use crate::stack::STACK;
 use crate::throughput::Throughput;
 
 /// AWS calls that one seed may make. More mean a livelock.
-const CALLS_MAX: u64 = 20_000;
+const CALLS_MAX: u64 = 300_000;
 
 /// A webhook after one write; `None` after its deletion.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookWrite {
     pub(crate) at_ms: i64,
     pub(crate) webhook: Option<Webhook>,
+}
+
+/// A delivery after one write.
+#[derive(Clone, Debug)]
+pub(crate) struct DeliveryWrite {
+    pub(crate) at_ms: i64,
+    pub(crate) delivery: Delivery,
+}
+
+/// The record of a recovery after one write.
+#[derive(Clone, Debug)]
+pub(crate) struct RecoveryWrite {
+    pub(crate) at_ms: i64,
+    pub(crate) account: AccountId,
+    pub(crate) recovery: Recovery,
 }
 
 /// A task that a rate limit has requeued.
@@ -57,12 +75,16 @@ pub(crate) struct Record {
     pub(crate) faults: Vec<Fault>,
     pub(crate) counts: Counts,
     pub(crate) webhooks: BTreeMap<WebhookId, Vec<WebhookWrite>>,
-    /// The deliveries after each of their writes.
-    pub(crate) deliveries: Vec<Delivery>,
+    /// The writes of all deliveries.
+    pub(crate) deliveries: Vec<DeliveryWrite>,
+    /// The records of recoveries after each of their writes.
+    pub(crate) recoveries: BTreeMap<RecoveryId, Vec<RecoveryWrite>>,
     /// The events that each recovery of a webhook has enqueued, in that order, by webhook and run.
     pub(crate) recovered: BTreeMap<(WebhookId, i64), Vec<EventId>>,
     pub(crate) requeued: Vec<Requeued>,
     pub(crate) posts: Vec<Post>,
+    /// The OAuth 2 access tokens, in the order in which they were given.
+    pub(crate) tokens: Vec<IssuedToken>,
     pub(crate) ledger: Ledger,
     /// When each invocation began.
     pub(crate) invocations: BTreeMap<u64, i64>,
@@ -120,6 +142,8 @@ impl World {
         let aws = EmbeddedAws::open(None, skewed(clock, 0)).expect("in memory");
         let mut config = provision::config(&aws, plan.retry_schedule(), EndpointPolicy::Strict);
         config.tables.retention = plan.retention;
+        config.trial_schedule = plan.trial_schedule();
+        config.auto_recover = plan.auto_recover;
         config.publish_rate_limit = plan.publish_rate_limit;
         provision::provision(&aws, &config).await.expect("tables and queues");
         let queues = [
@@ -292,11 +316,18 @@ impl World {
         let id = call.body["Item"]["id"]["S"].as_str().unwrap_or_default();
         if call.subject.starts_with("deliveries/") {
             let delivery = serde_json::from_value(plain(&call.body["Item"])).expect("a delivery");
-            self.record().deliveries.push(delivery);
+            self.record().deliveries.push(DeliveryWrite { at_ms, delivery });
         } else if call.subject.starts_with("webhooks/") && id.starts_with(WebhookId::PREFIX) {
             let webhook: Webhook = serde_json::from_value(plain(&call.body["Item"])).expect("a webhook");
             let write = WebhookWrite { at_ms, webhook: Some(webhook.clone()) };
             self.record().webhooks.entry(webhook.id).or_default().push(write);
+        } else if call.subject.starts_with("webhooks/") && id.starts_with(RecoveryId::PREFIX) {
+            let recovery: Recovery = serde_json::from_value(plain(&call.body["Item"])).expect("a recovery");
+            let partition = call.body["Item"][keys::ACCOUNT]["S"].as_str().unwrap_or_default();
+            let account = partition.split('#').nth(2).and_then(|name| name.parse().ok()).expect("an account");
+            let id = recovery.id;
+            let write = RecoveryWrite { at_ms, account, recovery };
+            self.record().recoveries.entry(id).or_default().push(write);
         }
     }
 

@@ -3,8 +3,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use local::options::Options;
 use mimalloc::MiMalloc;
 use strict_aws::strict;
 
@@ -13,13 +11,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    telemetry::log::init(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "warn".to_owned()));
     // All functions share this process, so grants cannot be checked.
-    match local::run(Options::parse(), Some(|request| strict::check(request, None))).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    local::main(Some(|request| strict::check(request, None))).await
 }

@@ -5,10 +5,11 @@
 
 use domain::delivery::AttemptError;
 use domain::{
+    cost::Cost,
     delivery::{Attempt, Delivery, Task, Trigger},
     id::{DeliveryId, EventId, WebhookId},
     time::Timestamp,
-    webhook::DisabledReason,
+    webhook::{DisabledReason, TrialOutcome},
 };
 use regex_lite::Regex;
 use serde_json::Value;
@@ -133,7 +134,7 @@ fn lines() -> Vec<Value> {
         let now = Timestamp::EPOCH;
         let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
         let account = "acme".parse().expect("valid");
-        let task = Task { account, delivery, epoch: 0, trigger: Trigger::FIRST, slot: None, slow: false };
+        let task = Task { account, delivery, epoch: 0, revision: 0, trigger: Trigger::FIRST, slot: None, slow: false };
         let _entered = log::delivery(&task).entered();
         log::attempt(1);
         let delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
@@ -145,10 +146,17 @@ fn lines() -> Vec<Value> {
             error,
             response_body: None,
         };
-        metrics::attempt(&attempt(Some(200), None), &delivery, None);
-        metrics::attempt(&attempt(None, Some(AttemptError::Timeout)), &delivery, Some(now));
-        metrics::attempt(&attempt(Some(500), None), &delivery, Some(now));
+        let cost = Cost::default();
+        metrics::attempt(&attempt(Some(200), None), &delivery, None, &cost);
+        metrics::attempt(&attempt(None, Some(AttemptError::Timeout)), &delivery, Some(now), &cost);
+        metrics::attempt(&attempt(Some(500), None), &delivery, Some(now), &cost);
+        metrics::no_attempt(&cost);
+        metrics::no_task(&cost);
+        metrics::webhook_failing();
         metrics::webhook_disabled(DisabledReason::Failures);
+        metrics::webhook_recovered();
+        metrics::trial_failed(TrialOutcome::Refused);
+        metrics::delivery_failed();
         metrics::throttled("delivery", 1);
         tracing::error!(error = "it failed", "a task could not be handled");
     });

@@ -18,7 +18,8 @@ fn the_functions_get_the_settings_that_they_read_and_no_others() {
     let config = Config::read(|name| {
         asked.borrow_mut().insert(name.to_owned());
         let numbers = ["RETENTION_DAYS", "PUBLISH_RATE_LIMIT", "MAX_WEBHOOKS"];
-        let defaulted = numbers.contains(&name) || ["RETRY_SCHEDULE", "STRICT_ENDPOINTS"].contains(&name);
+        let others = ["RETRY_SCHEDULE", "TRIAL_SCHEDULE", "AUTO_RECOVER", "STRICT_ENDPOINTS", "CORS_ALLOW_ORIGINS"];
+        let defaulted = numbers.contains(&name) || others.contains(&name);
         (given.contains(name) && !defaulted).then(|| "x".to_owned())
     });
     config.expect("every required setting is given");

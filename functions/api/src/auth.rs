@@ -1,6 +1,6 @@
 //! Authentication: the bearer token of a request, its scopes, and the account that the request is about.
 //!
-//! A handler takes the extractor that it needs: [`Manager`], [`Publisher`], [`Reader`] or [`Platform`].
+//! A handler takes the extractor that it needs: [`Manager`], [`Publisher`], [`Reader`], [`PublishingManager`] or [`Platform`].
 
 use crate::{problem::Problem, state::ApiState};
 use axum::{
@@ -18,7 +18,7 @@ use domain::{
 use std::sync::Arc;
 
 /// The header that names the account. A platform token needs it.
-const ACCOUNT_HEADER: &str = "hookline-account";
+pub(crate) const ACCOUNT_HEADER: &str = "hookline-account";
 
 /// The sender of a request with a valid token.
 #[derive(Clone, Debug)]
@@ -37,8 +37,17 @@ impl Caller {
     /// Returns the account that the request is about.
     ///
     /// # Errors
-    /// 403 if an account token names another account. 400 if a platform token names none.
+    /// 403 if an account token names another account, or the account is `platform` and the token no platform token. 400 if a platform
+    /// token names none.
     pub(crate) fn account(&self) -> Result<AccountId, Problem> {
+        let account = self.any_account()?;
+        if account == AccountId::platform() && !self.has(Scope::Platform) {
+            return Err(Problem::forbidden("Only a platform token may use the account 'platform'."));
+        }
+        Ok(account)
+    }
+
+    fn any_account(&self) -> Result<AccountId, Problem> {
         match (&self.token.bound_to, &self.named_account) {
             (Some(bound), Some(named)) if bound != named && !self.has(Scope::Platform) => {
                 Err(Problem::forbidden("The token is bound to a different account than the one in Hookline-Account."))
@@ -53,7 +62,18 @@ impl Caller {
 
     /// Returns a 403 that shows `name` if the token lacks `scope`.
     fn require(&self, scope: Scope, name: &str) -> Result<(), Problem> {
-        if self.has(scope) { Ok(()) } else { Err(Problem::forbidden(format!("The token lacks the scope '{name}'."))) }
+        self.require_all(&[(scope, name)])
+    }
+
+    /// Returns a 403 that shows the name of each scope that the token lacks.
+    fn require_all(&self, scopes: &[(Scope, &str)]) -> Result<(), Problem> {
+        let lacking: Vec<_> =
+            scopes.iter().filter(|(scope, _)| !self.has(*scope)).map(|(_, name)| format!("'{name}'")).collect();
+        match lacking.as_slice() {
+            [] => Ok(()),
+            [one] => Err(Problem::forbidden(format!("The token lacks the scope {one}."))),
+            several => Err(Problem::forbidden(format!("The token lacks the scopes {}.", several.join(" and ")))),
+        }
     }
 }
 
@@ -63,6 +83,8 @@ pub(crate) struct Manager(pub(crate) AccountId);
 pub(crate) struct Publisher(pub(crate) AccountId);
 /// The account of a caller with the scope `manage` or `publish`, who may read its events.
 pub(crate) struct Reader(pub(crate) AccountId);
+/// The account of a caller with the scopes `publish` and `manage`, who may see which webhooks its events would reach.
+pub(crate) struct PublishingManager(pub(crate) AccountId);
 /// A caller with the scope `platform`.
 pub(crate) struct Platform(pub(crate) Caller);
 
@@ -78,13 +100,20 @@ async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
         return Err(Problem::unauthorized());
     }
     let token = state.tokens.find(&state.app, token.trim()).await?.ok_or_else(Problem::unauthorized)?;
-    let no_account =
-        || Problem::malformed("Hookline-Account must be sent once, with 1 to 64 letters, digits, '-' and '_'.");
-    let named_account = match single(&parts.headers, ACCOUNT_HEADER).map_err(|()| no_account())? {
-        None => None,
-        Some(name) => Some(name.to_str().ok().and_then(|name| name.parse().ok()).ok_or_else(no_account)?),
+    Ok(Caller { token, named_account: named_account(&parts.headers)? })
+}
+
+/// Reads the account in `Hookline-Account`.
+///
+/// # Errors
+/// 400 if it is malformed or sent twice.
+fn named_account(headers: &HeaderMap) -> Result<Option<AccountId>, Problem> {
+    let name = single(headers, ACCOUNT_HEADER).map_err(|()| Problem::malformed("Hookline-Account is sent twice."))?;
+    let parse = |name: &HeaderValue| {
+        let account = AccountId::parse(&String::from_utf8_lossy(name.as_bytes()));
+        account.map_err(|fault| Problem::malformed(&format!("Hookline-Account {fault}.")))
     };
-    Ok(Caller { token, named_account })
+    name.map(parse).transpose()
 }
 
 /// Returns the value of a header, or `None` if the request does not have it. A header that comes twice is an error: a proxy in
@@ -120,6 +149,10 @@ from_request!(Reader, |caller| {
     if !caller.has(Scope::Publish) {
         caller.require(Scope::Manage, "manage")?;
     }
+    Ok(Self(caller.account()?))
+});
+from_request!(PublishingManager, |caller| {
+    caller.require_all(&[(Scope::Publish, "publish"), (Scope::Manage, "manage")])?;
     Ok(Self(caller.account()?))
 });
 from_request!(Platform, |caller| {

@@ -4,27 +4,32 @@
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{
-    auth::{Publisher, Reader, single},
+    auth::{Publisher, Reader},
     body::{BatchBody, EventBody, Query},
-    delivery_view::DeliveryView,
+    idempotency_key, new_event,
+    newline::PayloadBytes,
     path::{Named, Path},
     problem::Problem,
     state::ApiState,
+    traceparent::Trace,
+    warnings::with_warnings,
 };
 use application::{App, publishing::Publication};
 use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use domain::{
     account::AccountId,
     answer::{ANSWER_BYTES_MAX, escaped_len},
-    event::{Event, NewEvent, REQUEST_BYTES_MAX},
-    event_type::{EventType, UnknownTypes},
+    delivery::DeliveryView,
+    event::{Event, REQUEST_BYTES_MAX},
+    event_type::EventType,
+    findings::Findings,
     id::{EventId, WebhookId},
     input::{self, Fields},
     page::{Order, Page},
@@ -33,11 +38,7 @@ use domain::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, sync::Arc};
-use store::{
-    deliveries, event_types, events,
-    idempotency::{self, KEY_MAX},
-    webhooks,
-};
+use store::{deliveries, event_types, events, idempotency, webhooks};
 
 /// The most events of one batch.
 pub(crate) const BATCH_MAX: usize = 100;
@@ -50,22 +51,23 @@ const DELIVERIES_MAX: usize = 100;
 /// Publish an event
 ///
 /// Stores the event and enqueues its deliveries. Answers 202 with the event as it will be delivered. A 202 means that the event
-/// is stored and will reach every webhook that is enabled and subscribed. Fails with 422 if the event breaks a rule or the
-/// `Idempotency-Key` was used for another request, and with 429 if the account has reached its publish limit. Nothing is
-/// published then. After a 409 or a 5xx, the event may be published or not: retry with the same `Idempotency-Key`.
+/// is stored and will reach every webhook that is enabled and subscribed. Fails with 422 if the event breaks a rule or does not
+/// fit the schema that its type enforces, or if the `Idempotency-Key` was used for another request, and with 429 if the account
+/// has reached its publish limit. Nothing is published then. After a 409 or a 5xx, the event may be published or not: retry with
+/// the same `Idempotency-Key`.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/events",
     operation_id = "publishEvent",
     tag = "Events",
     security(("bearer" = ["publish"])),
-    params(requests::IdempotencyKey),
+    params(requests::IdempotencyKey, requests::TraceParent),
     request_body = requests::NewEvent,
     responses(
         (
             status = 202,
             description = "The event as it will be delivered.",
-            body = domain::event::Payload,
+            body = crate::warnings::PublishedEvent,
             headers(("Idempotent-Replayed" = String, description = "`true` if this repeats the answer to an earlier request.")),
         ),
         (status = 409, description = ""),
@@ -74,25 +76,31 @@ const DELIVERIES_MAX: usize = 100;
 pub(crate) async fn publish(
     Publisher(account): Publisher,
     State(state): State<Arc<ApiState>>,
+    Trace(trace): Trace,
     headers: HeaderMap,
     body: EventBody,
 ) -> Result<Response, Problem> {
     let app = &state.app;
     let key_use = KeyUse::of(&headers, [b"/v1/events", &body.0])?;
     let fields = body.fields()?;
-    let mut unknown = event_types::unknown(&app.store, event_type(&fields).into_iter().collect()).await?;
+    let mut findings = new_event::findings(app, &fields).await?;
     if let Some(key) = &key_use.key
-        && !unknown.is_empty()
+        && findings.refuse_any()
         && idempotency::is_used(&app.store, &account, key, &key_use.parts).await?
     {
-        // The key was used for this request already, when the catalogue had the type.
-        unknown = UnknownTypes::default();
+        // The key was used for this request already, when the catalogue had nothing against it.
+        findings = Findings::default();
     }
-    let new = read_new_event(fields, &unknown)?;
-    let publication = admit(&state, account, key_use, &unknown, 1).await?;
-    let published = publication.publish(app, &[new]).await?;
+    let new = new_event::read(fields, 0, &findings)?;
+    let publication = admit(&state, account, key_use, &findings, 1).await?;
+    let warnings = publication.findings().unwrap_or(&findings).warnings(0).to_vec();
+    let published = publication.traced(trace).publish(app, &[new]).await?;
     let payload = published.events.into_iter().next().map(|event| event.payload).unwrap_or_default();
-    Ok(accepted(payload, published.replayed))
+    let mut response = accepted(with_warnings(payload, &warnings), published.replayed);
+    if warnings.is_empty() {
+        response.extensions_mut().insert(PayloadBytes);
+    }
+    Ok(response)
 }
 
 /// Publish up to 100 events
@@ -108,7 +116,7 @@ pub(crate) async fn publish(
     operation_id = "publishEvents",
     tag = "Events",
     security(("bearer" = ["publish"])),
-    params(requests::IdempotencyKey),
+    params(requests::IdempotencyKey, requests::TraceParent),
     request_body = requests::NewBatch,
     responses(
         (
@@ -123,6 +131,7 @@ pub(crate) async fn publish(
 pub(crate) async fn publish_batch(
     Publisher(account): Publisher,
     State(state): State<Arc<ApiState>>,
+    Trace(trace): Trace,
     headers: HeaderMap,
     body: BatchBody,
 ) -> Result<Response, Problem> {
@@ -132,21 +141,30 @@ pub(crate) async fn publish_batch(
     let entries = fields.required("events", |raw| input::array(raw, BATCH_MAX, |raw| Ok(raw.to_owned())));
     let entries = fields.finish(|| entries)?;
     let fields: Vec<_> = entries.iter().map(|raw| read_fields(raw)).collect();
-    let unknown = event_types::unknown(&app.store, fields.iter().flatten().filter_map(event_type).collect()).await?;
-    let validate = |fields: Vec<Result<Fields, Problem>>, unknown: &UnknownTypes| {
-        let (mut valid, read) = (vec![], fields.into_iter().map(|fields| read_new_event(fields?, unknown)));
+    let types = fields.iter().flatten().filter_map(new_event::event_type).collect();
+    let types = event_types::look_up(&app.store, types).await?;
+    let judgements =
+        fields.iter().map(|fields| fields.as_ref().map(|fields| new_event::judge(&types, fields)).unwrap_or_default());
+    let findings = Findings::new(types.unknown.clone(), judgements);
+    let validate = |fields: Vec<Result<Fields, Problem>>, findings: &Findings| {
+        let read = fields.into_iter().enumerate().map(|(index, fields)| new_event::read(fields?, index, findings));
+        let mut valid = vec![];
         let results: Vec<_> = read.map(|read| read.map(|new| valid.push(new))).collect();
         (results, valid)
     };
-    let (mut results, mut valid) = validate(fields, &unknown);
-    let publication = admit(&state, account, key_use, &unknown, valid.len()).await?;
-    if let Some(first) = publication.unknown_types().filter(|first| **first != unknown) {
+    let (mut results, mut valid) = validate(fields, &findings);
+    let publication = admit(&state, account, key_use, &findings, valid.len()).await?;
+    let first = publication.findings().filter(|first| **first != findings).cloned();
+    if let Some(first) = &first {
         (results, valid) = validate(entries.iter().map(|raw| read_fields(raw)).collect(), first);
     }
-    let published = publication.publish(app, &valid).await?;
+    let findings = first.unwrap_or(findings);
+    let published = publication.traced(trace).publish(app, &valid).await?;
     let mut events = published.events.into_iter();
-    let data = results.into_iter().map(|result| match (result, &mut events) {
-        (Ok(()), events) => events.next().map(|event| json_raw(&event.payload)),
+    let data = results.into_iter().enumerate().map(|(index, result)| match (result, &mut events) {
+        (Ok(()), events) => {
+            events.next().map(|event| json_raw(&with_warnings(event.payload, findings.warnings(index))))
+        }
         (Err(problem), _) => Some(json_raw(problem.to_json_within(PROBLEM_BYTES_MAX).as_bytes())),
     });
     let answer = BatchAnswer { data: data.collect() };
@@ -156,7 +174,7 @@ pub(crate) async fn publish_batch(
 
 /// The answer to a batch.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Batch))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EventBatch))]
 struct BatchAnswer {
     /// For each event of the batch, in order, the event or a problem.
     #[cfg_attr(test, schema(value_type = Vec<requests::BatchResult>))]
@@ -171,21 +189,6 @@ fn read_fields(raw: &RawValue) -> Result<Fields, Problem> {
     Ok(Fields::of(raw)?)
 }
 
-/// Returns the event's type, if it is well-formed, without reading the field.
-fn event_type(fields: &Fields) -> Option<EventType> {
-    fields.peek("type").and_then(|raw| input::parsed(raw).ok())
-}
-
-/// Reads an event to publish. `unknown` has the types that the catalogue lacks.
-fn read_new_event(mut fields: Fields, unknown: &UnknownTypes) -> Result<NewEvent, Problem> {
-    // An unknown type is reported together with all other faults.
-    if let Some(detail) = event_type(&fields).as_ref().and_then(|name| unknown.fault(name)) {
-        fields.fault("/type", detail);
-    }
-    let new = input::new_event(&mut fields);
-    Ok(fields.finish(|| new)?)
-}
-
 /// The idempotency key of a request, and the parts that distinguish the request from others: its route and its body.
 struct KeyUse<'a> {
     key: Option<String>,
@@ -195,7 +198,7 @@ struct KeyUse<'a> {
 impl<'a> KeyUse<'a> {
     /// Reads the key from the headers of the request that consists of `parts`.
     fn of(headers: &HeaderMap, parts: [&'a [u8]; 2]) -> Result<Self, Problem> {
-        Ok(Self { key: idempotency_key(headers)?, parts })
+        Ok(Self { key: idempotency_key::read(headers)?, parts })
     }
 }
 
@@ -207,42 +210,24 @@ async fn admit(
     state: &ApiState,
     account: AccountId,
     KeyUse { key, parts }: KeyUse<'_>,
-    unknown: &UnknownTypes,
+    findings: &Findings,
     count: usize,
 ) -> Result<Publication, Problem> {
     state.throttle.admit(&state.app, &account, count).await?;
     let Some(key) = key else { return Ok(Publication::new(account)) };
-    let publication = Publication::under_key(&state.app, account, key, &parts, unknown).await?;
-    publication.ok_or_else(|| Problem::unprocessable("The Idempotency-Key was already used for a different request."))
-}
-
-/// Reads the header `Idempotency-Key`.
-///
-/// # Errors
-/// 400 if it is malformed or sent twice.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let faulty = || Problem::malformed("Idempotency-Key must be sent once, with 1 to 255 printable ASCII characters.");
-    let Some(value) = single(headers, "idempotency-key").map_err(|()| faulty())? else { return Ok(None) };
-    // `to_str` alone allows tabs.
-    let is_printable = |key: &&str| key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    match value.to_str().ok().filter(is_printable) {
-        Some(key) if (1..=KEY_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(faulty()),
-    }
+    let publication = Publication::under_key(&state.app, account, key, &parts, findings).await?;
+    publication.ok_or_else(Problem::idempotency_key_reused)
 }
 
 /// Returns a 202 with `body`. `replayed` marks the answer to an earlier request.
 fn accepted(body: Bytes, replayed: bool) -> Response {
     let mut response = (StatusCode::ACCEPTED, Body::from(body)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if replayed {
-        response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
-    }
-    response
+    idempotency_key::mark_replayed(response, replayed)
 }
 
 /// Returns a payload or a problem document as part of an answer, byte for byte.
-fn json_raw(payload: &[u8]) -> Box<RawValue> {
+pub(crate) fn json_raw(payload: &[u8]) -> Box<RawValue> {
     let text = String::from_utf8_lossy(payload).into_owned();
     RawValue::from_string(text).expect("payloads and problem documents are JSON")
 }
@@ -270,7 +255,7 @@ pub(crate) async fn list(
     mut query: Query,
 ) -> Result<Json<Page<Box<RawValue>, EventId>>, Problem> {
     let (limit, after) = (query.limit(), query.cursor());
-    let event_type: Option<EventType> = query.optional("type", "must be the name of an event type");
+    let event_type: Option<EventType> = query.parsed("type");
     query.finish()?;
     let page = events::list(&state.app.store, &account, event_type.as_ref(), after, limit).await?;
     Ok(Json(page.map(|event| json_raw(&event.payload))))
@@ -354,10 +339,10 @@ async fn deliveries_of(
     shown.extend(page.items.iter().map(|webhook| (webhook.id, Some(webhook))));
     let ids: Vec<_> = shown.keys().copied().collect();
     let stored = deliveries::of_event(store, account, event.id, &ids).await?;
-    let summary = event.into();
+    let (summary, matcher) = (event.into(), app.filters.matcher(Some(&event.payload)));
     let views = shown.into_iter().map(|(id, webhook)| match (stored.get(&id), webhook) {
         (Some(delivery), webhook) => (id, Some(DeliveryView::new(delivery, webhook))),
-        (None, Some(webhook)) => (id, DeliveryView::unattempted(&summary, webhook)),
+        (None, Some(webhook)) => (id, DeliveryView::unattempted(&summary, webhook, matcher.passes(webhook))),
         (None, None) => (id, None),
     });
     let room = ANSWER_BYTES_MAX.saturating_sub(escaped_len(&event.payload));

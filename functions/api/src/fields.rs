@@ -6,7 +6,7 @@ use domain::{
     input::{self, Faults},
     secret::Secret,
     time::Timestamp,
-    webhook::{self, SUBSCRIPTIONS_MAX, WebhookStatus},
+    webhook::{self, DeliveryMode, Held, SUBSCRIPTIONS_MAX, WebhookStatus},
 };
 use serde_json::value::RawValue;
 
@@ -43,10 +43,30 @@ pub(crate) fn rate_limit(raw: &RawValue) -> Result<u32, Faults> {
 
 /// Reads the status of a webhook.
 pub(crate) fn status(raw: &RawValue) -> Result<WebhookStatus, Faults> {
+    input::parsed(raw)
+}
+
+/// Reads how a webhook's events reach the receiver.
+pub(crate) fn delivery_mode(raw: &RawValue) -> Result<DeliveryMode, Faults> {
     match input::string(raw)?.as_str() {
-        "enabled" => Ok(WebhookStatus::Enabled),
-        "disabled" => Ok(WebhookStatus::Disabled),
-        _ => Err("must be 'enabled' or 'disabled'".into()),
+        "push" => Ok(DeliveryMode::Push),
+        "poll" => Ok(DeliveryMode::Poll),
+        _ => Err("must be 'push' or 'poll'".into()),
+    }
+}
+
+/// Reads when a webhook is deleted by itself.
+pub(crate) fn expiry(now: Timestamp, raw: &RawValue) -> Result<Timestamp, Faults> {
+    let moment = time(raw)?;
+    if moment > now { Ok(moment) } else { Err("must be in the future".into()) }
+}
+
+/// Reads what becomes of held deliveries.
+pub(crate) fn held(raw: &RawValue) -> Result<Held, Faults> {
+    match input::string(raw)?.as_str() {
+        "recover" => Ok(Held::Recover),
+        "cancel" => Ok(Held::Cancel),
+        _ => Err("must be 'recover' or 'cancel'".into()),
     }
 }
 

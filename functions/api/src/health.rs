@@ -3,7 +3,7 @@
 use crate::{auth::Manager, path::Path, problem::Problem, state::ApiState, webhooks::find};
 use axum::{Json, extract::State};
 use domain::{
-    delivery::{Attempt, Delivery, DeliveryStatus},
+    delivery::{Attempt, AttemptError, Delivery, DeliveryStatus},
     id::{DeliveryId, WebhookId},
     webhook::WebhookStatus,
 };
@@ -16,14 +16,14 @@ const LATEST: usize = 100;
 
 /// The health of a webhook, computed from its latest deliveries.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WebhookHealth))]
 pub(crate) struct Health {
     /// The webhook's id.
     webhook_id: WebhookId,
     /// Whether the webhook is enabled.
     status: WebhookStatus,
     /// How many deliveries the other values are computed from: the latest, at most 100. Deliveries that wait for their first
-    /// attempt are left out, but test deliveries count.
+    /// attempt and test deliveries are left out.
     deliveries: usize,
     /// The share of `delivered` among the `delivered` and `failed` deliveries, from 0 to 1. `null` if there are none.
     delivered_share: Option<f64>,
@@ -49,7 +49,7 @@ struct Latency {
 
 /// A failed attempt.
 #[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FailedAttempt))]
 struct Failure {
     /// When the attempt began.
     at: String,
@@ -57,15 +57,14 @@ struct Failure {
     delivery_id: DeliveryId,
     /// The receiver's HTTP status code. `null` if it sent none.
     status_code: Option<u16>,
-    /// Why there was no complete answer: `timeout`, `dns`, `forbidden_address`, `connect`, `tls`, `closed`, `protocol` or
-    /// `unsupported_url`. `null` if the answer was complete.
-    error: Option<String>,
+    /// Why there was no complete answer. `null` if the answer was complete.
+    error: Option<AttemptError>,
 }
 
 /// Read a webhook's health
 ///
 /// Computes the health from the webhook's latest 100 deliveries: the share delivered, the attempts for each delivery, the
-/// latency, the latest success and the latest failure. Answers 200 with the health. Fails with 404 if the account has no such
+/// latency, the latest success and the latest failure. Test deliveries are left out. Answers 200 with the health. Fails with 404 if the account has no such
 /// webhook.
 #[cfg_attr(test, utoipa::path(
     get,
@@ -82,7 +81,7 @@ pub(crate) async fn read(
     Path(id): Path<WebhookId>,
 ) -> Result<Json<Health>, Problem> {
     let webhook = find(&state.app, &account, id).await?;
-    let page = deliveries::list(&state.app.store, &webhook, None, LATEST, |_| true).await?;
+    let page = deliveries::list(&state.app.store, &webhook, None, LATEST, |delivery| !delivery.is_test()).await?;
     Ok(Json(Health::of(webhook.id, webhook.status, &page.items)))
 }
 
@@ -105,7 +104,7 @@ impl Health {
             at: attempt.started_at.to_string(),
             delivery_id: delivery.delivery,
             status_code: attempt.status_code,
-            error: attempt.error.map(|error| error.as_str().to_owned()),
+            error: attempt.error,
         });
         Self {
             webhook_id,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// The answer of `GET /healthz`.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServiceHealth))]
 pub(crate) struct Healthz {
     /// Always `ok`.
     status: &'static str,

@@ -1,4 +1,4 @@
-//! The extractor of the id in a path.
+//! The extractor of the ids in a path.
 
 use crate::{problem::Problem, state::ApiState};
 use axum::{
@@ -7,7 +7,7 @@ use axum::{
 };
 use domain::{
     event_type::EventType,
-    id::{DeliveryId, EventId, TokenId, WebhookId},
+    id::{DeliveryId, EventId, RecoveryId, TokenId, WebhookId},
 };
 use std::{str::FromStr, sync::Arc};
 
@@ -29,6 +29,10 @@ impl Named for DeliveryId {
     const WHAT: &'static str = "delivery";
 }
 
+impl Named for RecoveryId {
+    const WHAT: &'static str = "recovery";
+}
+
 impl Named for TokenId {
     const WHAT: &'static str = "token";
 }
@@ -37,7 +41,7 @@ impl Named for EventType {
     const WHAT: &'static str = "event type";
 }
 
-/// The id in a path, decoded and parsed.
+/// The id in a path, or the two ids, decoded and parsed.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: Named> FromRequestParts<Arc<ApiState>> for Path<T> {
@@ -47,6 +51,20 @@ impl<T: Named> FromRequestParts<Arc<ApiState>> for Path<T> {
         // A path that is not UTF-8 matches no route.
         let extracted = extract::Path::<String>::from_request_parts(parts, state).await;
         let extract::Path(text) = extracted.map_err(|_| Problem::no_route())?;
-        text.parse().map(Self).map_err(|_| Problem::not_found(T::WHAT))
+        Ok(Self(parse(&text)?))
     }
+}
+
+impl<T: Named, U: Named> FromRequestParts<Arc<ApiState>> for Path<(T, U)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, Problem> {
+        let extracted = extract::Path::<(String, String)>::from_request_parts(parts, state).await;
+        let extract::Path((outer, inner)) = extracted.map_err(|_| Problem::no_route())?;
+        Ok(Self((parse(&outer)?, parse(&inner)?)))
+    }
+}
+
+fn parse<T: Named>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::not_found(T::WHAT))
 }

@@ -1,10 +1,11 @@
 //! Errors as users see them: `application/problem+json` (RFC 9457). The cause of an internal error is logged here, once, and
 //! never sent.
 
+use crate::problem_kind::Kind;
 use application::Error;
 use axum::{
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderValue, Response, header},
     response::IntoResponse,
 };
 use domain::{
@@ -24,10 +25,7 @@ const RETRY_UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
 /// An error of the API. It becomes a problem document with its status and headers.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    /// The end of the document's `type`, such as `not-found`.
-    kind: &'static str,
-    title: &'static str,
+    kind: Kind,
     detail: String,
     errors: Vec<Fault>,
     /// The value of `Retry-After`.
@@ -54,7 +52,7 @@ pub(crate) struct Document<'a> {
 /// One value that breaks a rule.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProblemFault))]
-struct DocumentError<'a> {
+pub(crate) struct DocumentError<'a> {
     /// A JSON pointer (RFC 6901) to the value in the body, as a URI fragment: `#/events/0`. For a query parameter, `#/` and its
     /// name.
     pointer: String,
@@ -62,77 +60,121 @@ struct DocumentError<'a> {
     detail: &'a str,
 }
 
+impl<'a> From<&'a Fault> for DocumentError<'a> {
+    fn from(fault: &'a Fault) -> Self {
+        Self { pointer: format!("#{}", fault.pointer), detail: &fault.detail }
+    }
+}
+
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: vec![], retry_after: None }
+    fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: vec![], retry_after: None }
     }
 
     /// 404: the account has no such object. Another account's object gets the same answer.
     pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("There is no such {what}."))
+        Self::new(Kind::NotFound, format!("There is no such {what}."))
     }
 
     /// 404: the path is unknown.
     pub(crate) fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", "There is no route at this path.")
+        Self::new(Kind::NotFound, "There is no route at this path.")
     }
 
     /// 405: the path is known, but not with this method.
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "This path does not support this method. The Allow header lists the methods that it supports.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        Self::new(Kind::MethodNotAllowed, detail)
     }
 
     /// 401: the request has no valid token.
     pub(crate) fn unauthorized() -> Self {
         let detail = "Send a valid token as 'Authorization: Bearer <token>'.";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
+        Self::new(Kind::Unauthorized, detail)
     }
 
     /// 403: the token does not allow the request.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
+        Self::new(Kind::Forbidden, detail)
     }
 
     /// 409: the state of an object does not allow the request.
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
+        Self::new(Kind::Conflict, detail)
+    }
+
+    /// 409: the webhook is disabled.
+    pub(crate) fn webhook_disabled() -> Self {
+        Self::new(Kind::WebhookDisabled, "The webhook is disabled. Enable it first.")
+    }
+
+    /// 409: nothing is sent to the webhook, because its events are polled. `hint` says what to do instead.
+    pub(crate) fn polled(hint: &str) -> Self {
+        Self::conflict(format!("Nothing is sent to this webhook: its events are polled. {hint}"))
+    }
+
+    /// 409: an object of this name exists.
+    pub(crate) fn already_exists(detail: impl Into<String>) -> Self {
+        Self::new(Kind::AlreadyExists, detail)
+    }
+
+    /// 409: too many requests change the object at once.
+    fn concurrent_change() -> Self {
+        Self::new(Kind::ConcurrentChange, "Too many requests are changing the object at once. Retry.")
     }
 
     /// 409: there are already as many objects as the quota allows.
     pub(crate) fn quota_exceeded(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "quota-exceeded", "Quota exceeded", detail)
+        Self::new(Kind::QuotaExceeded, detail)
     }
 
     /// 503: AWS has throttled the request.
-    fn unavailable(cause: &dyn std::fmt::Display) -> Self {
+    pub(crate) fn unavailable(cause: &dyn std::fmt::Display) -> Self {
         tracing::warn!(%cause, "a request was throttled");
         let detail = "The service is busy. It is safe to retry with the same Idempotency-Key.";
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable", detail);
+        let problem = Self::new(Kind::Unavailable, detail);
         Self { retry_after: Some(RETRY_UNAVAILABLE_AFTER), ..problem }
     }
 
     /// 413: the body exceeds its limit of `limit_kib` KiB.
     pub(crate) fn too_large(limit_kib: usize) -> Self {
         let detail = format!("The body may have at most {limit_kib} KiB.");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Content too large", detail)
+        Self::new(Kind::TooLarge, detail)
     }
 
     /// 413: the batch exceeds its limit.
     pub(crate) fn batch_too_large() -> Self {
         let detail = "A batch may have at most 2.5 MiB. Send its events in several batches.";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Content too large", detail)
+        Self::new(Kind::TooLarge, detail)
     }
 
     /// 415: the body is not JSON by its `Content-Type`.
     pub(crate) fn unsupported_media_type() -> Self {
         let detail = "Send the body as 'Content-Type: application/json'.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
+        Self::new(Kind::UnsupportedMediaType, detail)
+    }
+
+    /// 415: the body is compressed, or otherwise encoded.
+    pub(crate) fn unsupported_content_encoding() -> Self {
+        let detail = "The body has a Content-Encoding, and none is supported. Send it as it is, without this header.";
+        Self::new(Kind::UnsupportedContentEncoding, detail)
+    }
+
+    /// 400: the route does not take an `Idempotency-Key`.
+    pub(crate) fn idempotency_key_not_taken() -> Self {
+        let detail = "This route does not take an Idempotency-Key. Send the request without it.";
+        Self::new(Kind::IdempotencyKeyNotTaken, detail)
+    }
+
+    /// 422: the `Idempotency-Key` was used for a different request.
+    pub(crate) fn idempotency_key_reused() -> Self {
+        let detail = "The Idempotency-Key was already used for a different request. Use a new one.";
+        Self::new(Kind::IdempotencyKeyReused, detail)
     }
 
     /// 400: the body is not JSON, or a header is malformed.
     pub(crate) fn malformed(why: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", why)
+        Self::new(Kind::Malformed, why)
     }
 
     /// 422: the request is well-formed, but `errors` break rules.
@@ -144,18 +186,20 @@ impl Problem {
             }
             count => format!("{count} values break rules; see 'errors'."),
         };
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Unprocessable content", detail) }
-    }
-
-    /// 422: the request breaks a rule that is not about a single value of its body.
-    pub(crate) fn unprocessable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Unprocessable content", detail)
+        Self { errors, ..Self::new(Kind::Invalid, detail) }
     }
 
     /// 429: the account has reached its publish limit, and may publish again after `wait`.
     pub(crate) fn too_many_events(wait: Duration) -> Self {
         let detail = "The account has reached its publish limit. Nothing of this request was published.";
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail);
+        let problem = Self::new(Kind::TooManyRequests, detail);
+        Self { retry_after: Some(wait), ..problem }
+    }
+
+    /// 429: the account has debugged too many requests, and may go on after `wait`.
+    pub(crate) fn too_many_diagnoses(wait: Duration) -> Self {
+        let detail = "The account has reached its limit of requests to debug. Wait, and ask again.";
+        let problem = Self::new(Kind::TooManyRequests, detail);
         Self { retry_after: Some(wait), ..problem }
     }
 
@@ -163,7 +207,7 @@ impl Problem {
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         let detail = "Something went wrong on our side. It is safe to retry with the same Idempotency-Key.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error", detail)
+        Self::new(Kind::Internal, detail)
     }
 
     /// Returns the document.
@@ -185,15 +229,11 @@ impl Problem {
 
     /// Returns the document with the first `shown` faults.
     fn with_faults(&self, shown: usize) -> String {
-        let errors = self
-            .errors
-            .iter()
-            .take(shown)
-            .map(|fault| DocumentError { pointer: format!("#{}", fault.pointer), detail: &fault.detail });
+        let errors = self.errors.iter().take(shown).map(DocumentError::from);
         let document = Document {
-            r#type: format!("urn:hookline:problem:{}", self.kind),
-            title: self.title,
-            status: self.status.as_u16(),
+            r#type: format!("urn:hookline:problem:{}", self.kind.name()),
+            title: self.kind.title(),
+            status: self.kind.status().as_u16(),
             detail: &self.detail,
             errors: errors.collect(),
         };
@@ -204,11 +244,16 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.to_json()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.kind.status();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"hookline\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        let explained = match self.kind {
+            Kind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"hookline\"")),
+            // RFC 9110, 15.5.16
+            Kind::UnsupportedContentEncoding => Some((header::ACCEPT_ENCODING, "identity")),
+            _ => None,
+        };
+        if let Some((name, value)) = explained {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         if let Some(wait) = self.retry_after {
             let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
@@ -237,7 +282,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Throttled(_) => Self::unavailable(&error),
-            StoreError::Contended(_) => Self::conflict("Too many requests are changing the object at once. Retry."),
+            StoreError::Contended(_) => Self::concurrent_change(),
             error => Self::internal(&error),
         }
     }

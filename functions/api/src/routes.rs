@@ -1,14 +1,14 @@
 //! The list of routes.
 
 use crate::{
-    deliveries, event_types, events, health, healthz, openapi, recovery, rotation, state::ApiState, test_deliveries,
-    tokens, webhooks,
+    deliveries, dry_run, event_types, events, health, healthz, openapi, polling, recovery, rotation, signatures,
+    state::ApiState, test_deliveries, tokens, webhooks,
 };
 use axum::{Router, routing::MethodRouter};
 use std::sync::Arc;
 
-/// Expands the list of routes to `routes()`, which creates the router. In tests it also expands to `Described`, the OpenAPI
-/// document of the handlers, and to `ROUTES`, the methods and paths.
+/// Expands the list of routes to `routes()`, which creates the router, and to `ROUTES`, the methods and paths. In tests it also
+/// expands to `Described`, the OpenAPI document of the handlers.
 macro_rules! routes {
     ($($path:literal: $($method:ident $($handler:ident)::+),+;)+) => {
         pub(crate) fn routes() -> Router<Arc<ApiState>> {
@@ -20,28 +20,38 @@ macro_rules! routes {
         #[openapi(paths($($($($handler)::+),+),+))]
         pub(crate) struct Described;
 
-        #[cfg(test)]
         pub(crate) const ROUTES: &[(&str, &str)] = &[$($((stringify!($method), $path)),+),+];
     };
 }
+
+/// The routes that take an `Idempotency-Key`. Every other route refuses it.
+pub(crate) const WITH_KEY: &[(&str, &str)] =
+    &[("POST", "/v1/events"), ("POST", "/v1/events/batch"), ("POST", "/v1/webhooks/{id}/rotate-secret")];
 
 routes! {
     "/v1/webhooks": get webhooks::list, post webhooks::create;
     "/v1/webhooks/test": post test_deliveries::create;
     "/v1/webhooks/{id}": get webhooks::read, patch webhooks::update, delete webhooks::remove;
     "/v1/webhooks/{id}/rotate-secret": post rotation::rotate;
+    "/v1/webhooks/{id}/rotate-secret/finish": post rotation::finish;
     "/v1/webhooks/{id}/recover": post recovery::recover;
+    "/v1/webhooks/{id}/recoveries": get recovery::list;
+    "/v1/webhooks/{id}/recoveries/{recovery_id}": get recovery::read;
     "/v1/webhooks/{id}/deliveries": get deliveries::list;
     "/v1/webhooks/{id}/health": get health::read;
+    "/v1/webhooks/{id}/poll": get polling::poll;
     "/v1/deliveries/{id}": get deliveries::read;
     "/v1/deliveries/{id}/retry": post deliveries::retry;
+    "/v1/deliveries/{id}/cancel": post deliveries::cancel;
     "/v1/events": get events::list, post events::publish;
     "/v1/events/batch": post events::publish_batch;
+    "/v1/events/dry-run": post dry_run::dry_run;
     "/v1/events/{id}": get events::read;
     "/v1/event-types": get event_types::list, post event_types::create;
     "/v1/event-types/{name}": delete event_types::remove;
     "/v1/tokens": get tokens::list, post tokens::create;
     "/v1/tokens/{id}": delete tokens::remove;
+    "/v1/signatures/debug": post signatures::debug;
     "/v1/openapi.json": get openapi::read;
     "/healthz": get healthz::read;
 }

@@ -2,13 +2,10 @@
 
 #[cfg(test)]
 use crate::openapi::requests;
-use crate::{
-    auth::Manager, body::SmallBody, delivery_view::DeliveryView, path::Named, problem::Problem, state::ApiState,
-    webhooks::find,
-};
+use crate::{auth::Manager, body::SmallBody, path::Named, problem::Problem, state::ApiState, webhooks::find};
 use application::test_delivery;
 use axum::{Json, extract::State, http::StatusCode};
-use domain::{event_type::EventType, id::WebhookId, input};
+use domain::{delivery::DeliveryView, event_type::EventType, id::WebhookId, input};
 use std::sync::Arc;
 use store::event_types;
 
@@ -16,8 +13,8 @@ use store::event_types;
 ///
 /// Enqueues one attempt with the sample of the event type, signed and recorded like any other. It is never retried and never
 /// disables the webhook. It is sent even if the webhook is disabled or does not subscribe to the type. Answers 202 with the
-/// delivery before its attempt. Fails with 404 if the account has no such webhook, and with 422 if the catalogue has no such
-/// type.
+/// delivery before its attempt. Fails with 404 if the account has no such webhook, with 409 if its events are polled, and with
+/// 422 if the catalogue has no such type.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/v1/webhooks/test",
@@ -28,6 +25,7 @@ use store::event_types;
     responses(
         (status = 202, description = "The delivery before its attempt.", body = DeliveryView),
         (status = 404, description = ""),
+        (status = 409, description = ""),
     ),
 ))]
 pub(crate) async fn create(
@@ -48,6 +46,9 @@ pub(crate) async fn create(
     let (webhook_id, entry) = fields.finish(|| Ok((webhook_id?, entry?)))?;
     let id = webhook_id.parse().map_err(|_| Problem::not_found(WebhookId::WHAT))?;
     let webhook = find(app, &account, id).await?;
+    if webhook.is_polled() {
+        return Err(Problem::polled("Publish an event and poll it."));
+    }
     let delivery = test_delivery::send(app, &webhook, entry).await?;
     Ok((StatusCode::ACCEPTED, Json(DeliveryView::new(&delivery, Some(&webhook)))))
 }

@@ -9,12 +9,14 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
-use store::publish_limits::{self, PublishPermit};
+use store::account_limits::{self, Limited, Permit, Rate};
 use telemetry::metrics;
 
 /// How many blocks the events of one second are reserved in. A process keeps the unused events of its block for later, so the
 /// limit is exceeded by at most one block for each process.
 const BLOCKS_A_SECOND: u32 = 20;
+/// How far publications may run ahead of the limit.
+const BURST: Duration = Duration::from_secs(1);
 /// How long a process keeps unused events.
 const KEPT: Duration = Duration::from_secs(60);
 /// The most accounts whose unused events are kept. A full map is cleared.
@@ -45,12 +47,13 @@ impl Throttle {
             return Ok(());
         }
         let block = missing.max(per_second.get() / BLOCKS_A_SECOND);
-        match publish_limits::reserve(&app.store, account, block, per_second.get()).await? {
-            PublishPermit::Granted => {
+        let rate = Rate { per_second: per_second.get(), burst: BURST };
+        match account_limits::reserve(&app.store, account, Limited::Publication, block, rate).await? {
+            Permit::Granted => {
                 self.keep_unused(account, block - missing, app.clock.now());
                 Ok(())
             }
-            PublishPermit::After(wait) => {
+            Permit::After(wait) => {
                 self.keep_unused(account, events - missing, app.clock.now());
                 let _account = tracing::error_span!("publication", %account).entered();
                 metrics::throttled("publication", events.into());

@@ -70,10 +70,7 @@ struct NewToken {
 
 impl NewToken {
     fn read(mut fields: Fields) -> Result<Self, InputError> {
-        let account = fields.optional("account", |raw| {
-            let fault = "must have 1 to 64 letters, digits, '-' and '_'";
-            input::string(raw)?.parse::<AccountId>().map_err(|_| fault.into())
-        });
+        let account = fields.optional("account", read_account);
         let scopes = fields.optional("scopes", read_scopes);
         let description = fields.optional("description", fields::description);
         fields.finish(|| {
@@ -107,6 +104,11 @@ pub(crate) async fn create(
         Some(account) => account,
         None => caller.account()?,
     };
+    if account == AccountId::platform() {
+        return Err(Problem::malformed(
+            "Hookline-Account names the account 'platform', which is for platform tokens only.",
+        ));
+    }
     let (text, now) = (token::generate(&app.random), app.clock.now());
     let token = Token {
         id: TokenId::new(now, &app.random),
@@ -118,6 +120,15 @@ pub(crate) async fn create(
     };
     tokens::create(&app.store, &token).await?;
     Ok((StatusCode::CREATED, Json(IssuedToken { view: token.into(), token: text })))
+}
+
+/// Reads the account that a token is bound to.
+fn read_account(raw: &RawValue) -> Result<AccountId, Faults> {
+    let account = AccountId::parse(&input::string(raw)?)?;
+    if account == AccountId::platform() {
+        return Err("is for platform tokens only".into());
+    }
+    Ok(account)
 }
 
 /// Reads a list of `manage` and `publish`. Only the operator's command can issue platform tokens.

@@ -5,28 +5,36 @@
 //! |---|---|
 //! | `delivery.rs` | one task: load, decide, write the lease, POST, derive the outcome, write it, follow up |
 //! | `attempt.rs` | the request as the receiver gets it, and the answer as it is stored |
+//! | `authorization.rs` | the POST with the `Authorization` that the webhook asks for |
+//! | `access_tokens.rs` | OAuth 2 access tokens, kept until they expire |
 //! | `rate_limit.rs` | the wait for a permit of the webhook's rate limit |
 //! | `slow_endpoints.rs` | which endpoints have just timed out |
+//! | `cost.rs` | what each task costs, and the log lines that say so |
 //!
 //! Invariant: a task is deleted only after what follows from it is durable: the next task, the disabling, or the record that
 //! nothing is left to do. After any failure on the way, SQS delivers the task again.
 
+mod access_tokens;
 mod attempt;
+mod authorization;
+mod cost;
 mod delivery;
 mod rate_limit;
 mod slow_endpoints;
 
+pub use access_tokens::AccessTokens;
 pub use slow_endpoints::SlowEndpoints;
 
 use application::App;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use batch::Disposition;
-use domain::delivery::Task;
+use cost::{Invocation, MadeSlot};
+use domain::{cost::Usage, delivery::Task};
 use endpoint::EndpointClient;
 use futures::{FutureExt, future::join_all};
 use std::{panic::AssertUnwindSafe, sync::Arc};
 use store::{
-    QueueError, StoreError,
+    QueueError, StoreError, capacity,
     event_cache::EventCache,
     subjects::{self, Subjects},
 };
@@ -44,12 +52,17 @@ pub struct Deliverer {
     pub events: Arc<EventCache>,
     /// The endpoints that have just timed out.
     pub slow: Arc<SlowEndpoints>,
+    /// The OAuth 2 access tokens that have not expired.
+    pub access_tokens: Arc<AccessTokens>,
+    /// The memory of the function, in MB. Lambda's time costs in proportion to it.
+    pub memory_mb: u32,
 }
 
 impl Deliverer {
-    /// Creates a deliverer that remembers nothing yet.
+    /// Creates a deliverer that remembers nothing yet, of a function with the usual memory.
     pub fn new(app: App, endpoints: EndpointClient) -> Self {
-        Self { app, endpoints, events: Arc::default(), slow: Arc::default() }
+        let (events, slow, access_tokens) = Default::default();
+        Self { app, endpoints, events, slow, access_tokens, memory_mb: cost::MEMORY_MB }
     }
 }
 
@@ -76,18 +89,33 @@ enum DeliverError {
 pub async fn handle(deliverer: &Deliverer, event: SqsEvent) -> SqsBatchResponse {
     let queues = &deliverer.app.queues;
     let queue_urls = [&*queues.settings.deliveries_url, &queues.settings.slow_deliveries_url];
-    batch::handle(queues, &queue_urls, event, async |messages| {
+    let invocation = Invocation::new(deliverer.memory_mb);
+    let handled = batch::handle(queues, &queue_urls, event, async |messages| {
         let tasks: Vec<Option<Task>> = messages.iter().map(parse).collect();
         let readable: Vec<&Task> = tasks.iter().flatten().collect();
-        match subjects::load(&deliverer.app.store, &readable, &deliverer.events).await {
-            Ok(subjects) => join_all(tasks.iter().map(|task| handle_one(deliverer, task.as_ref(), &subjects))).await,
+        let loaded = subjects::load(&deliverer.app.store, &readable, &deliverer.events);
+        let (subjects, read) = capacity::metered(loaded).await;
+        match subjects {
+            Ok(subjects) => {
+                let shares = invocation.divide(read, readable.len());
+                let handled = readable.iter().zip(shares);
+                let handled = handled.map(|(task, share)| handle_one(deliverer, task, share, &subjects, &invocation));
+                let mut dispositions = join_all(handled).await.into_iter();
+                // A message that is no task has no disposition of its own.
+                let of = |task: &Option<Task>| task.as_ref().and_then(|_| dispositions.next());
+                tasks.iter().map(of).map(|disposition| disposition.unwrap_or(Disposition::Return)).collect()
+            }
             Err(error) => {
                 tracing::error!(%error, messages = messages.len(), "a batch could not be read");
+                invocation.add_rest(read);
                 vec![Disposition::Return; messages.len()]
             }
         }
-    })
-    .await
+    });
+    let (response, rest) = capacity::metered(handled).await;
+    invocation.add_rest(rest);
+    invocation.end();
+    response
 }
 
 /// Parses a message. A message that is no task ends in the dead-letter queue, which has an alarm.
@@ -96,21 +124,29 @@ fn parse(message: &SqsMessage) -> Option<Task> {
     parsed.inspect_err(|error| tracing::error!(message_id = message.message_id, %error, "a message is no task")).ok()
 }
 
-/// Handles one task, panics included.
-async fn handle_one(deliverer: &Deliverer, task: Option<&Task>, subjects: &Subjects) -> Disposition {
-    let Some(task) = task else { return Disposition::Return };
-    let span = log::delivery(task);
-    let handled = delivery::handle(deliverer, task, subjects);
-    let handled = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
-    span.in_scope(|| match handled {
-        Ok(Ok(disposition)) => disposition,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a task could not be handled");
-            Disposition::Return
-        }
-        Err(_) => {
-            tracing::error!("handling a task panicked");
-            Disposition::Return
+/// Handles one task, panics included, and logs what it cost. `share` is its part of what the batch read.
+async fn handle_one(
+    deliverer: &Deliverer,
+    task: &Task,
+    share: Usage,
+    subjects: &Subjects,
+    invocation: &Invocation,
+) -> Disposition {
+    let (span, made) = (log::delivery(task), MadeSlot::new());
+    let handled = AssertUnwindSafe(delivery::handle(deliverer, task, subjects, &made)).catch_unwind();
+    let (handled, consumed) = capacity::metered(handled).instrument(span.clone()).await;
+    span.in_scope(|| {
+        invocation.end_task(share + consumed, made.get());
+        match handled {
+            Ok(Ok(disposition)) => disposition,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a task could not be handled");
+                Disposition::Return
+            }
+            Err(_) => {
+                tracing::error!("handling a task panicked");
+                Disposition::Return
+            }
         }
     })
 }

@@ -4,15 +4,10 @@
 
 mod producer;
 
-use application::{App, fan_out, publishing, recovery};
+use application::{App, enabling, fan_out, operational, publishing, recovery};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use batch::Disposition;
-use domain::{
-    account::AccountId,
-    event::{Event, NewEvent},
-    input::InputError,
-    job::Job,
-};
+use domain::{account::AccountId, event::Event, input::InputError, job::Job};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use store::StoreError;
@@ -85,10 +80,8 @@ async fn handle_one(app: &App, message: &SqsMessage) -> Result<Handled, MessageE
     match serde_json::from_str(body) {
         Ok(Job::FanOut(job)) => fan_out::continue_with(app, job).await?,
         Ok(Job::Recover(job)) => recovery::continue_with(app, job).await?,
-        Ok(Job::Publish(own)) => {
-            let new = NewEvent { event_type: own.event_type, object: own.object, previous_data: None };
-            return Ok(Handled::Event(Event::new(own.account, own.id, &new)));
-        }
+        Ok(Job::FinishEnabling(job)) => enabling::finish(app, &job.account, job.webhook).await?,
+        Ok(Job::Publish(own)) => operational::publish(app, own).await?,
         Err(_) => return producer::handle(app, message).await,
     }
     Ok(Handled::Done)

@@ -4,7 +4,7 @@
 //! Lambda retries a failed invocation after 1 and 2 minutes, and then moves the event to the function's dead-letter queue.
 
 use application::App;
-use domain::delivery::{Delivery, Task};
+use domain::delivery::{Delivery, Task, Trigger};
 use std::time::Duration;
 use store::{QueueError, StoreError, deliveries, tasks};
 use telemetry::log;
@@ -29,8 +29,16 @@ pub async fn handle(app: &App, task: Task) -> Result<(), RetryError> {
 }
 
 async fn enqueue(app: &App, task: Task) -> Result<(), RetryError> {
+    // The webhook decides about a trial, whose event may not be chosen yet.
+    if matches!(task.trigger, Trigger::Trial { .. }) {
+        tracing::info!("a trial is due");
+        return Ok(tasks::enqueue(&app.queues, &[task], Duration::ZERO).await?);
+    }
     let stored = deliveries::get(&app.store, &task.account, task.delivery).await?;
     log::attempt(stored.delivery.as_ref().map_or(1, Delivery::next_number));
+    if let Some(trace) = stored.delivery.as_ref().and_then(|delivery| delivery.trace.as_deref()) {
+        log::trace(trace);
+    }
     let wanted = stored.delivery.is_none_or(|delivery| delivery.wants(&task, app.clock.now()));
     tracing::info!(wanted, "a scheduled attempt is due");
     if wanted {

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::config_bag::ConfigBag;
-use store::{Clients, Lazy};
+use store::{Clients, Lazy, capacity::Capacity};
 
 /// The authentication scheme that every operation of these services asks for.
 const SIGV4: AuthSchemeId = AuthSchemeId::new("sigv4");
@@ -28,7 +28,7 @@ impl EmbeddedAws {
     }
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk_config());
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk_config()).interceptor(Capacity);
         aws_sdk_dynamodb::Client::from_conf(config.push_auth_scheme(Unsigned).build())
     }
 

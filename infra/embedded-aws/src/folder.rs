@@ -37,7 +37,10 @@ impl Folder {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                anyhow::bail!("the data folder {} is in use by another process", path.display())
+                anyhow::bail!(
+                    "the data folder {} is in use by another process: stop that one, or use another folder",
+                    path.display()
+                )
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock the data folder {}", path.display()));

@@ -6,34 +6,44 @@
 //! | file | holds |
 //! |---|---|
 //! | `options.rs` | the command line and the environment variables |
+//! | `address.rs` | the address to listen on |
+//! | `greeting.rs` | the first screen |
+//! | `logs.rs` | the form and the level of log lines |
+//! | `text_lines.rs` | log lines as text for people |
+//! | `attempt_lines.rs` | the line of an attempt |
+//! | `style.rs` | colours |
+//! | `closing.rs` | the signals, and the wait for what is under way |
 //! | `provision.rs` | the tables and queues, as `template.yaml` creates them in AWS |
 //! | `pollers.rs` | the stand-ins for Lambda's event source mappings and EventBridge Scheduler |
 //! | `listener.rs` | the HTTP listener of the API |
 //! | `local_token.rs` | the API token that the process prints |
 //! | `descriptors.rs` | the limit of open files, and its shares |
 
+mod address;
+mod attempt_lines;
+mod closing;
 mod descriptors;
+mod greeting;
 mod listener;
 mod local_token;
-pub mod options;
+mod logs;
+mod options;
 pub mod pollers;
 pub mod provision;
+mod style;
+mod text_lines;
 
-use anyhow::Context;
-use application::App;
+use application::{App, config::Config};
+use closing::Signals;
 use deliver::Deliverer;
-use descriptors::Share;
 use domain::{endpoint_policy::EndpointPolicy, random::Random, time::Clock};
 use embedded_aws::{EmbeddedAws, Watch};
 use endpoint::EndpointClient;
 use options::Options;
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::process::ExitCode;
 use store::QueueSettings;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
-};
+use text_lines::harmless;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The most batches of the deliveries queue under way at once.
@@ -42,45 +52,60 @@ const DELIVER_CONCURRENCY: usize = 512;
 const SLOW_DELIVER_CONCURRENCY: usize = 128;
 /// The most batches of the events queue under way at once.
 const PUBLISH_CONCURRENCY: usize = 16;
-/// How long the process waits, when it is asked to end, for work under way: time for an attempt and its record.
-const GRACE: Duration = Duration::from_secs(8);
 
-/// Runs Hookline until Ctrl-C or SIGTERM. `watch` is called with each request to the embedded AWS.
+/// The program: runs Hookline with the options of the command line until Ctrl-C or SIGTERM. `watch` is called with each request
+/// to the embedded AWS.
+pub async fn main(watch: Option<Watch>) -> ExitCode {
+    let options = Options::read();
+    logs::start(options.log_format, options.log_level.clone());
+    match run(options, watch).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Print one line with every cause and no backtrace, because the user can fix what fails here.
+            eprintln!("error: {}", harmless(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs Hookline until Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// The data folder cannot be opened, or the address is in use.
-pub async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
+async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
+    // First of all, so that a start without its address touches no data.
+    let listener = address::bind(options.listen).await?;
     let share = descriptors::divide();
-    let data = (!options.ephemeral).then_some(options.data.as_path());
     let clock = Clock::system();
+    let data = options.data_folder();
     let aws = EmbeddedAws::open_watched(data, clock.clone(), watch)?;
     let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
-    let config = provision::config(&aws, options.retry_schedule.clone(), policy);
+    let config = Config {
+        cors_allow_origins: options.cors_allow_origins.clone(),
+        trial_schedule: options.trial_schedule.clone(),
+        ..provision::config(&aws, options.retry_schedule.clone(), policy)
+    };
     provision::provision(&aws, &config).await?;
     let app = App::new(aws.clients(), config, clock, Random::system());
     let token = local_token::ensure(&app, options.token.clone(), data).await?;
-    let listener = TcpListener::bind(options.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", options.listen))?;
+    let endpoints = EndpointClient::bounded(policy, share.endpoints)?;
     // Listen for signals before printing: whoever has read the first line may already send one.
-    let signals = Signals::listen()?;
-    greet(listener.local_addr()?, &token)?;
+    let mut signals = Signals::listen()?;
+    greeting::print(&options, listener.local_addr()?, &token)?;
 
     let stop = CancellationToken::new();
-    let mut tasks = start_pollers(&app, &aws, share, &stop)?;
+    let mut tasks = start_pollers(&app, &aws, endpoints.clone(), &stop);
     let listener = listener::Bounded::new(listener, share.api_connections);
-    tasks.spawn(listener::serve(listener, api::router(app), aws, stop.clone()));
-    signals.wait().await;
+    let router = api::router_with(app, |routes| listener::durable(routes, aws));
+    tasks.spawn(listener::serve(listener, router, stop.clone()));
+    signals.next().await;
     stop.cancel();
-    let ended = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
-    if ended.is_err() {
-        tracing::warn!("some work was still under way; it continues at the next start");
-    }
+    closing::wait(tasks, &mut signals, || endpoints.under_way(), data.is_some()).await;
     Ok(())
 }
 
-fn start_pollers(app: &App, aws: &EmbeddedAws, share: Share, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
+fn start_pollers(app: &App, aws: &EmbeddedAws, endpoints: EndpointClient, stop: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let endpoints = EndpointClient::bounded(app.endpoint_policy, share.endpoints)?;
     let deliverer = Deliverer::new(app.clone(), endpoints);
     let deliver = move |event| {
         let deliverer = deliverer.clone();
@@ -101,45 +126,5 @@ fn start_pollers(app: &App, aws: &EmbeddedAws, share: Share, stop: &Cancellation
     tasks.spawn(pollers::poll_schedules(app.clone(), aws.clone(), stop.clone()));
     tasks.spawn(pollers::sweep(aws.clone(), stop.clone()));
     tasks.spawn(pollers::flush(aws.clone(), stop.clone()));
-    Ok(tasks)
-}
-
-/// Prints the address, the token, and commands to paste.
-fn greet(address: SocketAddr, token: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
-    writeln!(out, "token: {token}")?;
-    writeln!(
-        out,
-        "
-Register a webhook (its secret is shown once):
-  curl -X POST http://{address}/v1/webhooks -H 'Authorization: Bearer {token}' \\
-    -H 'Content-Type: application/json' -d '{{\"url\":\"http://127.0.0.1:5000/webhooks\",\"events\":[\"resource.*\"]}}'
-Publish an event:
-  curl -X POST http://{address}/v1/events -H 'Authorization: Bearer {token}' \\
-    -H 'Content-Type: application/json' -d '{{\"type\":\"resource.created\",\"data\":{{\"object\":{{\"id\":\"res_1\"}}}}}}'
-See what became of it (with the event's id):
-  curl http://{address}/v1/events/EVENT_ID -H 'Authorization: Bearer {token}'
-"
-    )?;
-    out.flush()
-}
-
-/// Listens for Ctrl-C and SIGTERM from its creation on.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
+    tasks
 }

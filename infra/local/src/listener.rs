@@ -115,8 +115,8 @@ impl Bounded {
 }
 
 /// Serves `router` until `stop`, and then finishes the requests under way.
-pub(crate) async fn serve(mut listener: Bounded, router: Router, aws: EmbeddedAws, stop: CancellationToken) {
-    let service = TowerToHyperService::new(router.layer(middleware::from_fn_with_state(aws, on_disk)));
+pub(crate) async fn serve(mut listener: Bounded, router: Router, stop: CancellationToken) {
+    let service = TowerToHyperService::new(router);
     // `axum::serve` has no such timeout: a client that sends nothing would keep its connection forever.
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -145,6 +145,11 @@ pub(crate) async fn serve(mut listener: Bounded, router: Router, aws: EmbeddedAw
     listener.ended().await;
 }
 
+/// Returns `routes`, whose answers wait until what they changed is on the disk.
+pub(crate) fn durable(routes: Router, aws: EmbeddedAws) -> Router {
+    routes.layer(middleware::from_fn_with_state(aws, on_disk))
+}
+
 /// Holds back the answer to a request that changes something until the change is on the disk.
 async fn on_disk(State(aws): State<EmbeddedAws>, request: Request, next: Next) -> Response {
     let changes_nothing = request.method().is_safe();
@@ -164,13 +169,18 @@ mod tests {
         time::{Instant, timeout},
     };
 
+    /// A router with one route.
+    fn router() -> Router {
+        let aws = EmbeddedAws::open(None, Clock::system()).expect("in memory");
+        durable(Router::new().route("/", axum::routing::get(async || "served")), aws)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_sending_is_disconnected_and_others_are_served() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (aws, stop) = (EmbeddedAws::open(None, Clock::system()).expect("in memory"), CancellationToken::new());
-        let router = Router::new().route("/", axum::routing::get(async || "served"));
-        let served = tokio::spawn(serve(Bounded::new(listener, 10), router, aws, stop.clone()));
+        let (router, stop) = (router(), CancellationToken::new());
+        let served = tokio::spawn(serve(Bounded::new(listener, 10), router, stop.clone()));
 
         let start = Instant::now();
         for sent in ["", "GET / HTTP/1.1\r\nHost: slow"] {
@@ -197,11 +207,10 @@ mod tests {
         const CONNECTIONS_MAX: usize = 4;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (aws, stop) = (EmbeddedAws::open(None, Clock::system()).expect("in memory"), CancellationToken::new());
-        let router = Router::new().route("/", axum::routing::get(async || "served"));
+        let (router, stop) = (router(), CancellationToken::new());
         let bounded = Bounded::new(listener, CONNECTIONS_MAX);
         let permits = Arc::clone(&bounded.permits);
-        let served = tokio::spawn(serve(bounded, router, aws, stop.clone()));
+        let served = tokio::spawn(serve(bounded, router, stop.clone()));
 
         let mut idle = Vec::new();
         for number in 0..CONNECTIONS_MAX * 5 {

@@ -2,8 +2,8 @@
 //! handlers get the same event types as from Lambda, and may report partial batch failures.
 
 use application::App;
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage, SqsMessageAttribute};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName};
 use domain::delivery::Task;
 use embedded_aws::{self, DueSchedule, EmbeddedAws};
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -64,7 +64,7 @@ where
 
 async fn receive(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> anyhow::Result<Vec<Message>> {
     let call = sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH).wait_time_seconds(LONG_POLL_S);
-    let call = call.message_system_attribute_names(MessageSystemAttributeName::All);
+    let call = call.message_system_attribute_names(MessageSystemAttributeName::All).message_attribute_names("All");
     // This call waits on purpose, so it needs longer timeouts.
     let timeouts = aws_sdk_sqs::Config::builder().timeout_config(aws::long_poll_timeouts(LONG_POLL));
     Ok(call.customize().config_override(timeouts).send().await?.messages.unwrap_or_default())
@@ -115,10 +115,20 @@ fn record(message: Message, queue_arn: &str) -> SqsMessage {
     record.body = message.body;
     let attributes = message.attributes.unwrap_or_default().into_iter();
     record.attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+    let attributes = message.message_attributes.unwrap_or_default().into_iter();
+    record.message_attributes = attributes.map(|(name, value)| (name, attribute(value))).collect();
     record.event_source = Some("aws:sqs".to_owned());
     record.event_source_arn = Some(queue_arn.to_owned());
     record.aws_region = Some("us-east-1".to_owned());
     record
+}
+
+/// Returns what Lambda makes of a message attribute that is a text.
+fn attribute(value: MessageAttributeValue) -> SqsMessageAttribute {
+    let mut attribute = SqsMessageAttribute::default();
+    attribute.string_value = value.string_value;
+    attribute.data_type = Some(value.data_type);
+    attribute
 }
 
 /// Invokes `retry` with each schedule that is due, until `stop`.

@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
     },
 };
-use domain::{backoff::RetrySchedule, endpoint_policy::EndpointPolicy};
+use domain::{
+    allowed_origins::AllowedOrigins, backoff::RetrySchedule, endpoint_policy::EndpointPolicy, webhook::TrialSchedule,
+};
 use embedded_aws::{EmbeddedAws, QueueAttributes};
 use std::time::Duration;
 use store::{
@@ -44,7 +46,10 @@ pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy:
             schedule_group: "hookline".to_owned(),
         },
         retry_schedule,
+        trial_schedule: TrialSchedule::default(),
+        auto_recover: true,
         publish_rate_limit: None,
+        cors_allow_origins: AllowedOrigins::NONE,
         endpoint_policy,
     }
 }

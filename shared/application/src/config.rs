@@ -1,6 +1,8 @@
 //! The settings of a deployment: environment variables, parsed once into typed values.
 
-use domain::{backoff::RetrySchedule, endpoint_policy::EndpointPolicy};
+use domain::{
+    allowed_origins::AllowedOrigins, backoff::RetrySchedule, endpoint_policy::EndpointPolicy, webhook::TrialSchedule,
+};
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 use store::{QueueSettings, SettingError, TableSettings};
 
@@ -16,8 +18,14 @@ pub struct Config {
     pub queues: QueueSettings,
     /// `RETRY_SCHEDULE`: when the attempts of a delivery are due.
     pub retry_schedule: RetrySchedule,
+    /// `TRIAL_SCHEDULE`: when a webhook is tried again after failures have disabled it.
+    pub trial_schedule: TrialSchedule,
+    /// `AUTO_RECOVER` (1): whether webhooks are tried again that leave the option `auto_recover` open.
+    pub auto_recover: bool,
     /// `PUBLISH_RATE_LIMIT` (none): the most events a second that one account may publish through the API.
     pub publish_rate_limit: Option<NonZeroU32>,
+    /// `CORS_ALLOW_ORIGINS` (none): whose web pages may call the API from a browser.
+    pub cors_allow_origins: AllowedOrigins,
     /// `STRICT_ENDPOINTS` (1): where deliveries may be sent; never to `AWS_LAMBDA_RUNTIME_API`.
     pub endpoint_policy: EndpointPolicy,
 }
@@ -55,11 +63,13 @@ impl Config {
             tables,
             queues,
             retry_schedule: parsed("RETRY_SCHEDULE", text("RETRY_SCHEDULE"), RetrySchedule::default())?,
+            trial_schedule: parsed("TRIAL_SCHEDULE", text("TRIAL_SCHEDULE"), TrialSchedule::default())?,
+            auto_recover: switch("AUTO_RECOVER", text("AUTO_RECOVER").as_deref())?.unwrap_or(true),
             publish_rate_limit: parsed("PUBLISH_RATE_LIMIT", text("PUBLISH_RATE_LIMIT"), RateLimit(None))?.0,
-            endpoint_policy: match text("STRICT_ENDPOINTS").as_deref() {
-                None | Some("1" | "true") => EndpointPolicy::Strict,
-                Some("0" | "false") => loopback_allowed(text("AWS_LAMBDA_RUNTIME_API"))?,
-                Some(_) => return Err(SettingError::new("STRICT_ENDPOINTS", "must be 0 or 1")),
+            cors_allow_origins: parsed("CORS_ALLOW_ORIGINS", text("CORS_ALLOW_ORIGINS"), AllowedOrigins::NONE)?,
+            endpoint_policy: match switch("STRICT_ENDPOINTS", text("STRICT_ENDPOINTS").as_deref())? {
+                None | Some(true) => EndpointPolicy::Strict,
+                Some(false) => loopback_allowed(text("AWS_LAMBDA_RUNTIME_API"))?,
             },
         })
     }
@@ -71,6 +81,16 @@ fn loopback_allowed(runtime_api: Option<String>) -> Result<EndpointPolicy, Setti
     let Some(address) = runtime_api else { return Ok(EndpointPolicy::AllowLoopback) };
     let port = address.rsplit_once(':').map_or("80", |(_, port)| port).parse();
     port.map(EndpointPolicy::AllowLoopbackExcept).map_err(|fault| SettingError::new("AWS_LAMBDA_RUNTIME_API", fault))
+}
+
+/// Reads a setting that is on or off.
+fn switch(name: &'static str, text: Option<&str>) -> Result<Option<bool>, SettingError> {
+    match text {
+        None => Ok(None),
+        Some("1" | "true") => Ok(Some(true)),
+        Some("0" | "false") => Ok(Some(false)),
+        Some(_) => Err(SettingError::new(name, "must be 0 or 1")),
+    }
 }
 
 /// A limit, as a whole number. 0 means no limit.
@@ -98,13 +118,16 @@ mod tests {
 
     fn default_of(name: &str) -> Option<&'static str> {
         let optional = [
+            "AUTO_RECOVER",
             "AWS_LAMBDA_RUNTIME_API",
+            "CORS_ALLOW_ORIGINS",
             "MAX_WEBHOOKS",
             "PUBLISH_RATE_LIMIT",
             "RETENTION_DAYS",
             "RETRY_SCHEDULE",
             "STRICT_ENDPOINTS",
             "SCHEDULER_DEAD_LETTER_ARN",
+            "TRIAL_SCHEDULE",
         ];
         (!optional.contains(&name)).then_some("x")
     }
@@ -140,10 +163,13 @@ mod tests {
     fn an_error_names_the_setting() {
         for (name, value) in [
             ("RETRY_SCHEDULE", "soon"),
+            ("TRIAL_SCHEDULE", "5m,1m"),
+            ("AUTO_RECOVER", "maybe"),
             ("RETENTION_DAYS", "0"),
             ("PUBLISH_RATE_LIMIT", "-1"),
             ("MAX_WEBHOOKS", "0"),
             ("STRICT_ENDPOINTS", "maybe"),
+            ("CORS_ALLOW_ORIGINS", "app.example.com"),
             ("EVENTS_TABLE", ""),
         ] {
             let fault = read_with(name, value).expect_err(name).to_string();

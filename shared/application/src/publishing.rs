@@ -7,10 +7,12 @@ use crate::{App, Error, fan_out};
 use domain::{
     account::AccountId,
     event::{Event, NewEvent},
-    event_type::UnknownTypes,
+    findings::Findings,
     id::EventId,
     job::FanOut,
     page::Order,
+    polling::LATE_AFTER,
+    trace::TraceParent,
 };
 use futures::future::try_join_all;
 use store::{
@@ -22,6 +24,8 @@ use store::{
 
 /// The most webhooks of the first page, which the request waits for.
 const FIRST_PAGE: usize = BATCH_MAX;
+/// The most markers of one event that are stored, until one is stored in time.
+const MARKER_TRIES: usize = 4;
 /// The most events that are stored concurrently.
 const PUTS_AT_ONCE: usize = 16;
 
@@ -48,16 +52,44 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
             hops: 0,
         })
         .collect();
-    let tasks = fan_out::enqueue_tasks(app, &fan_outs, &page.items);
+    let payloads: Vec<_> = events.iter().map(|event| Some(event.payload.clone())).collect();
+    let tasks = fan_out::enqueue_tasks(app, &fan_outs, &payloads, &page.items);
     futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next))?;
+    events.iter().for_each(log_traced);
     Ok(())
+}
+
+/// Logs that an event was published, if its publisher traces it. Others cost no line.
+fn log_traced(event: &Event) {
+    if let Some(trace) = &event.trace {
+        tracing::info!(
+            account = %event.account, event_id = %event.id, event_type = %event.event_type, trace_id = trace.trace_id(),
+            "event published"
+        );
+    }
 }
 
 async fn put(app: &App, events: &[Event]) -> Result<(), StoreError> {
     for some in events.chunks(PUTS_AT_ONCE) {
-        try_join_all(some.iter().map(|event| events::put(&app.store, event))).await?;
+        try_join_all(some.iter().map(|event| put_one(app, event))).await?;
     }
     Ok(())
+}
+
+/// Stores an event, and if that came late, a marker that leads polls to it.
+async fn put_one(app: &App, event: &Event) -> Result<(), StoreError> {
+    events::put(&app.store, event).await?;
+    let mut stored = event.id;
+    for _ in 0..MARKER_TRIES {
+        let now = app.clock.now();
+        if event.test || now.since(stored.made_at()) <= LATE_AFTER {
+            return Ok(());
+        }
+        // The marker itself may be stored late.
+        stored = EventId::new(now, &app.random);
+        events::mark_late(&app.store, event, stored).await?;
+    }
+    Err(StoreError::Contended(format!("the marker of {}", event.id)))
 }
 
 /// The publication of one request. All requests with the same idempotency key are one publication, even concurrent ones.
@@ -65,6 +97,7 @@ async fn put(app: &App, events: &[Event]) -> Result<(), StoreError> {
 pub struct Publication {
     account: AccountId,
     first_use: Option<(String, FirstUse)>,
+    trace: Option<TraceParent>,
 }
 
 /// What a request published.
@@ -79,26 +112,32 @@ pub struct Published {
 impl Publication {
     /// Creates the publication of a request without a key.
     pub fn new(account: AccountId) -> Self {
-        Self { account, first_use: None }
+        Self { account, first_use: None, trace: None }
     }
 
     /// Returns the publication of `key`, or `None` if the key was used for another request. `parts` distinguish requests, and
-    /// `unknown_types` are the types for which this request is refused.
+    /// `findings` are what the answer to this request says about its events.
     pub async fn under_key(
         app: &App,
         account: AccountId,
         key: String,
         parts: &[&[u8]],
-        unknown_types: &UnknownTypes,
+        findings: &Findings,
     ) -> Result<Option<Self>, StoreError> {
-        let first = idempotency::begin(&app.store, &account, &key, parts, unknown_types).await?;
-        Ok(first.map(|first| Self { account, first_use: Some((key, first)) }))
+        let first = idempotency::begin(&app.store, &account, &key, parts, findings).await?;
+        Ok(first.map(|first| Self { account, first_use: Some((key, first)), trace: None }))
     }
 
-    /// Returns the unknown types for which the first request with the key was refused, or `None` without a key. The catalogue
-    /// may have changed since, but the answer must stay the same.
-    pub fn unknown_types(&self) -> Option<&UnknownTypes> {
-        self.first_use.as_ref().map(|(_, first)| &first.unknown_types)
+    /// Adds the trace of the request.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// Returns the findings of the first request with the key, or `None` without a key. The catalogue may have changed since,
+    /// but the answer must stay the same.
+    pub fn findings(&self) -> Option<&Findings> {
+        self.first_use.as_ref().map(|(_, first)| &first.findings)
     }
 
     /// Publishes the request's valid events.
@@ -108,7 +147,8 @@ impl Publication {
             Some((_, first)) => first.event_id(index),
             None => EventId::new(now, &app.random),
         };
-        let events = new.iter().enumerate().map(|(index, new)| Event::new(account.clone(), id(index), new)).collect();
+        let event = |(index, new)| Event::new(account.clone(), id(index), new).traced(self.trace.clone());
+        let events = new.iter().enumerate().map(event).collect();
         let replayed = self.first_use.as_ref().is_some_and(|(_, first)| first.done);
         let published = Published { events, replayed };
         if !replayed {

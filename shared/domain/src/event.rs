@@ -1,6 +1,6 @@
 //! Events. The payload is built once, from the publisher's own JSON text, and its bytes never change afterwards.
 
-use crate::{account::AccountId, event_type::EventType, id::EventId};
+use crate::{account::AccountId, event_type::EventType, id::EventId, trace::TraceParent};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -32,6 +32,8 @@ pub struct Event {
     pub payload: Bytes,
     /// Whether the event is a test for one webhook. Fan-outs and recoveries leave tests out.
     pub test: bool,
+    /// The trace of its publication, which every attempt passes on, or `None` if its publisher sent none.
+    pub trace: Option<TraceParent>,
 }
 
 /// An event without its payload.
@@ -43,6 +45,15 @@ pub struct EventSummary {
     pub event_type: EventType,
     /// Whether the event is a test.
     pub test: bool,
+}
+
+/// An event in a list, with its payload only if a filter needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedEvent {
+    /// The event.
+    pub summary: EventSummary,
+    /// Its payload, if it was read.
+    pub payload: Option<Bytes>,
 }
 
 impl From<&Event> for EventSummary {
@@ -88,7 +99,13 @@ impl Event {
             previous_data: new.previous_data.as_deref(),
         };
         let payload = serde_json::to_vec(&payload).expect("a payload serializes as JSON");
-        Self { account, id, event_type: new.event_type.clone(), payload: payload.into(), test: false }
+        Self { account, id, event_type: new.event_type.clone(), payload: payload.into(), test: false, trace: None }
+    }
+
+    /// Adds the trace of its publication.
+    #[must_use]
+    pub fn traced(self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self }
     }
 }
 

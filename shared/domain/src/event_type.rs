@@ -1,5 +1,6 @@
 //! Event types, the subscriptions of webhooks, and the catalogue with its samples.
 
+use crate::schema::{Schema, Validation, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -18,8 +19,17 @@ const KNOWN_SHOWN: usize = 30;
 #[serde(try_from = "String", into = "String")]
 pub struct EventType(String);
 
-/// The event type that Hookline itself publishes when it disables a webhook.
+/// Published when a delivery's third attempt fails, while no other delivery to the webhook was failing.
+pub const WEBHOOK_FAILING: &str = "webhook.failing";
+/// Published when Hookline itself disables a webhook.
 pub const WEBHOOK_DISABLED: &str = "webhook.disabled";
+/// Published when a trial enables a webhook again.
+pub const WEBHOOK_RECOVERED: &str = "webhook.recovered";
+/// Published when the last attempt of a delivery fails.
+pub const DELIVERY_FAILED: &str = "delivery.failed";
+
+/// The types of operational events, which Hookline itself publishes about webhooks and deliveries.
+pub const OPERATIONAL: [&str; 4] = [WEBHOOK_FAILING, WEBHOOK_DISABLED, WEBHOOK_RECOVERED, DELIVERY_FAILED];
 
 impl EventType {
     /// Returns the name.
@@ -27,14 +37,14 @@ impl EventType {
         &self.0
     }
 
-    /// Returns the type [`WEBHOOK_DISABLED`].
-    pub fn webhook_disabled() -> Self {
-        Self(WEBHOOK_DISABLED.to_owned())
+    /// Returns the type of an operational event: one of [`OPERATIONAL`].
+    pub fn operational(name: &'static str) -> Self {
+        Self(name.to_owned())
     }
 
-    /// Whether only Hookline itself may publish this type.
-    pub fn is_reserved(&self) -> bool {
-        self.0 == WEBHOOK_DISABLED
+    /// Whether it is one of [`OPERATIONAL`]: only Hookline itself may publish it.
+    pub fn is_operational(&self) -> bool {
+        OPERATIONAL.contains(&self.as_str())
     }
 }
 
@@ -42,10 +52,16 @@ fn is_word(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
+/// Refuses a name that is too long.
+fn within_length(text: &str) -> Result<(), String> {
+    if text.len() > NAME_MAX { Err(format!("must have at most {NAME_MAX} characters")) } else { Ok(()) }
+}
+
 impl FromStr for EventType {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.len() <= NAME_MAX && text.contains('.') && text.split('.').all(is_word) {
+        within_length(text)?;
+        if text.contains('.') && text.split('.').all(is_word) {
             Ok(Self(text.to_owned()))
         } else {
             Err("must be a dotted name such as payment.succeeded".to_owned())
@@ -111,10 +127,9 @@ impl FromStr for Subscription {
         if text == "*" {
             return Ok(Self::Everything);
         }
+        within_length(text)?;
         match text.strip_suffix(".*") {
-            Some(words) if text.len() <= NAME_MAX && words.split('.').all(is_word) => {
-                Ok(Self::Below(format!("{words}.")))
-            }
+            Some(words) if words.split('.').all(is_word) => Ok(Self::Below(format!("{words}."))),
             Some(_) => Err("must be an event type, a prefix such as resource.*, or *".to_owned()),
             None => text.parse().map(Self::Exactly),
         }
@@ -162,6 +177,20 @@ pub struct CatalogueEntry {
     pub description: String,
     /// The data of a test delivery.
     pub sample: Sample,
+    /// The schema of `data.object`, which the sample fits.
+    pub schema: Option<Schema>,
+    /// The platform's name for this version of the type.
+    pub version: Option<Version>,
+    /// Whether events are judged by the schema.
+    pub validation: Validation,
+}
+
+impl CatalogueEntry {
+    /// Creates an entry without a schema.
+    pub fn new(name: EventType, description: impl Into<String>, sample: Sample) -> Self {
+        let (schema, version, validation) = (None, None, Validation::Off);
+        Self { name, description: description.into(), sample, schema, version, validation }
+    }
 }
 
 /// Returns the detail of the fault for a type that is not in `catalogue`.
@@ -199,7 +228,7 @@ impl UnknownTypes {
 /// A built-in type: name, description, `data.object`, `previous_data`.
 type BuiltIn = (&'static str, &'static str, &'static str, Option<&'static str>);
 
-const BUILT_IN: [BuiltIn; 8] = [
+const BUILT_IN: [BuiltIn; 11] = [
     (
         "resource.created",
         "New resource created",
@@ -243,9 +272,27 @@ const BUILT_IN: [BuiltIn; 8] = [
         None,
     ),
     (
+        WEBHOOK_FAILING,
+        "The third attempt of a delivery to a webhook failed",
+        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"enabled","disabled_reason":null,"disabled_at":null,"rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-01-07T09:00:00Z"}"#,
+        None,
+    ),
+    (
         WEBHOOK_DISABLED,
         "Hookline disabled a webhook after failed attempts",
-        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","url":"https://your-app.com/webhooks","status":"disabled","disabled_reason":"failures","disabled_at":"2025-02-18T10:30:00Z"}"#,
+        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"disabled","disabled_reason":"failures","disabled_at":"2025-02-18T10:30:00Z","rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":"2025-02-18T10:35:00Z","filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-02-18T10:30:00Z"}"#,
+        None,
+    ),
+    (
+        WEBHOOK_RECOVERED,
+        "A disabled webhook took an event again and was enabled",
+        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"enabled","disabled_reason":null,"disabled_at":null,"rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-02-18T10:35:01Z"}"#,
+        None,
+    ),
+    (
+        DELIVERY_FAILED,
+        "The last attempt of a delivery failed",
+        r#"{"id":"dlv_01JMC6Y3D0EXAMP1E0000000BB01JMC6Y3D0EXAMP1E0000000AA","event_id":"evt_01JMC6Y3D0EXAMP1E0000000BB","event_type":"resource.created","webhook_id":"wh_01JMC6Y3D0EXAMP1E0000000AA","test":false,"status":"failed","attempts":[{"number":5,"started_at":"2025-02-18T10:30:00Z","duration_ms":12,"status_code":503,"error":null,"response_body":"maintenance"}],"next_attempt_at":null,"created_at":"2025-02-18T07:53:55Z"}"#,
         None,
     ),
 ];
@@ -254,12 +301,11 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).expect("built-in samples are JSON")
 }
 
-/// Returns the event types that every account has: seven for resources, users and payments, and [`WEBHOOK_DISABLED`].
+/// Returns the event types that every account has: seven for resources, users and payments, and the [operational](OPERATIONAL) ones.
 pub fn built_in() -> impl Iterator<Item = CatalogueEntry> {
-    BUILT_IN.iter().map(|(name, description, object, previous)| CatalogueEntry {
-        name: EventType((*name).to_owned()),
-        description: (*description).to_owned(),
-        sample: Sample { object: raw(object), previous_data: previous.map(raw) },
+    BUILT_IN.iter().map(|(name, description, object, previous)| {
+        let sample = Sample { object: raw(object), previous_data: previous.map(raw) };
+        CatalogueEntry::new(EventType((*name).to_owned()), *description, sample)
     })
 }
 
@@ -313,6 +359,16 @@ mod tests {
         {
             assert!(wrong.parse::<Subscription>().is_err(), "{wrong}");
         }
-        assert!(format!("a.{}", "b".repeat(NAME_MAX)).parse::<EventType>().is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_named_so() {
+        for long in
+            [format!("a.{}", "b".repeat(NAME_MAX)), "b".repeat(NAME_MAX + 1), format!("{}.*", "b".repeat(NAME_MAX))]
+        {
+            let fault = Err("must have at most 128 characters".to_owned());
+            assert_eq!(long.parse::<EventType>().map(|_| ()), fault);
+            assert_eq!(long.parse::<Subscription>().map(|_| ()), fault);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Ids: `wh_…`, `evt_…`, `dlv_…` and `tok_…`. Each kind has its own type, which is parsed once, at the edge. After the prefix
+//! Ids: `wh_…`, `evt_…`, `dlv_…`, `rcv_…` and `tok_…`. Each kind has its own type, which is parsed once, at the edge. After the prefix
 //! comes a ULID (48 bits of milliseconds and 80 random bits, in Crockford's base 32), or two in a delivery's id. So ids sort by
 //! the time they were made, and contain no separator of the tables' keys.
 
@@ -82,6 +82,16 @@ macro_rules! prefixed_id {
                 Timestamp::from_unix_ms(i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX))
             }
 
+            /// Returns the bytes of the id, which sort as the id does.
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.0.to_be_bytes()
+            }
+
+            /// Reads an id from its bytes.
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Ulid(u128::from_be_bytes(bytes)))
+            }
+
             /// Returns random bits of the id, which spread ids evenly over shards.
             pub fn spread(self) -> u64 {
                 self.0.random() as u64
@@ -115,9 +125,33 @@ prefixed_id!(
     EventId, "evt_"
 );
 prefixed_id!(
+    /// The id of a recovery: undelivered events of a time window that are sent to one webhook.
+    RecoveryId, "rcv_"
+);
+prefixed_id!(
     /// The id of an API token. The id is public, while only its holder knows the token itself.
     TokenId, "tok_"
 );
+
+impl EventId {
+    /// Creates the id of an event at `made_at` about `subject`, which [`EventId::is_about`] recognises. The same input always gives the
+    /// same id.
+    pub fn about(made_at: Timestamp, subject: &str, seed: &str) -> Self {
+        let random = u128::from(digest_of(subject)) << 40 | u128::from(digest_of(seed));
+        Self(Ulid::from_parts(made_at.unix_ms() as u64, random))
+    }
+
+    /// Whether [`EventId::about`] created the id for `subject`. Another id passes by chance, once in 10¹².
+    pub fn is_about(self, subject: &str) -> bool {
+        self.0.random() >> 40 == u128::from(digest_of(subject))
+    }
+}
+
+/// Returns the first 40 bits of the SHA-256 digest of `text`.
+fn digest_of(text: &str) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    digest.iter().take(5).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+}
 
 /// The id of a delivery: one event on its way to one webhook. It consists of their two ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -178,6 +212,15 @@ mod tests {
         {
             assert_eq!(wrong.parse::<EventId>(), Err(InvalidId), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_event_is_about_one_subject() {
+        let about = |subject, seed| EventId::about(Timestamp::from_unix_ms(1_000), subject, seed);
+        assert_eq!(about("a", "1"), about("a", "1"));
+        assert_ne!(about("a", "1"), about("a", "2"));
+        assert!(about("a", "1").is_about("a") && about("a", "2").is_about("a") && !about("a", "1").is_about("b"));
+        assert!(!event(1_000, 0xab).is_about("a"));
     }
 
     proptest! {

@@ -3,14 +3,14 @@
 
 use crate::{event::NewEvent, event_type::EventType};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::HashSet, fmt, str::FromStr};
 
 /// The deepest nesting of a body. A deeper one could overflow the stack of a program that reads it later.
-const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
 
 /// The most characters of a sender's field name that a fault repeats.
 const NAME_SHOWN: usize = 128;
@@ -19,7 +19,7 @@ const NAME_SHOWN: usize = 128;
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// What is wrong with one value in a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// A JSON pointer (RFC 6901) to the value.
     pub pointer: String,
@@ -37,7 +37,7 @@ pub enum InputError {
 }
 
 /// The faults of one value, with pointers relative to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
@@ -51,10 +51,24 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// Returns the faults as those of the value whose part at `pointer` they belong to.
+    #[must_use]
+    pub fn within(self, pointer: impl fmt::Display) -> Self {
+        let mut outer = Self::default();
+        outer.extend(pointer, self);
+        outer
+    }
+
     /// Adds the faults `other` of the value's part at `pointer`.
     pub fn extend(&mut self, pointer: impl fmt::Display, other: Self) {
         let within = |fault: Fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault };
         self.0.extend(other.0.into_iter().map(within));
+    }
+}
+
+impl From<Vec<Fault>> for Faults {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self(faults)
     }
 }
 
@@ -106,7 +120,7 @@ impl Fields {
 
     /// Reads an object within a body.
     pub fn of(raw: &RawValue) -> Result<Self, Faults> {
-        let Object(fields) = serde_json::from_str(raw.get()).map_err(|_| Faults::from("must be a JSON object"))?;
+        let fields = members(raw)?;
         let (mut faults, mut seen) = (Faults::default(), HashSet::with_capacity(fields.len()));
         for (name, _) in &fields {
             if !seen.insert(name) {
@@ -165,6 +179,31 @@ impl Fields {
         Faulted(())
     }
 
+    /// Records faults of the object.
+    pub fn add(&mut self, faults: Faults) -> Faulted {
+        self.faults.extend("", faults);
+        Faulted(())
+    }
+
+    /// Ends the reading of an object whose names the user chooses: reads each of its fields, at most `max`.
+    pub fn entries<T>(
+        mut self,
+        max: usize,
+        read: impl Fn(&str, &RawValue) -> Result<T, Faults>,
+    ) -> Result<Vec<T>, Faults> {
+        if self.fields.len() > max {
+            return Err(format!("must have at most {max} fields").into());
+        }
+        let mut entries = Vec::with_capacity(self.fields.len());
+        for (name, raw) in &self.fields {
+            match read(name, raw) {
+                Ok(entry) => entries.push(entry),
+                Err(faults) => self.faults.extend(pointer(name), faults),
+            }
+        }
+        if self.faults.is_empty() { Ok(entries) } else { Err(self.faults) }
+    }
+
     /// Ends the reading of a body: returns what `build` makes of the fields, or every fault. A field that was not read is
     /// unknown, which is a fault.
     pub fn finish<T>(self, build: impl FnOnce() -> Result<T, Faulted>) -> Result<T, InputError> {
@@ -199,9 +238,14 @@ impl Fields {
     }
 }
 
-/// Returns `/name`, escaped as RFC 6901 requires.
-fn pointer(name: &str) -> String {
-    format!("/{}", shown(name).replace('~', "~0").replace('/', "~1"))
+/// Returns `/name`, escaped, and cut if it is longer than any known name.
+pub fn pointer(name: &str) -> String {
+    format!("/{}", escaped(&shown(name)))
+}
+
+/// Returns a name as a part of a pointer, escaped as RFC 6901 requires.
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Returns a sender's field name for use in a fault, cut if it is longer than any known name.
@@ -236,7 +280,7 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 /// Returns how deep the brackets are nested in a text that is known to be JSON.
-fn depth(json: &str) -> usize {
+pub(crate) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {
         match byte {
@@ -264,6 +308,11 @@ pub fn parsed<T: FromStr<Err: ToString>>(raw: &RawValue) -> Result<T, Faults> {
     string(raw)?.parse().map_err(|fault: T::Err| fault.to_string().into())
 }
 
+/// Reads `true` or `false`.
+pub fn boolean(raw: &RawValue) -> Result<bool, Faults> {
+    serde_json::from_str(raw.get()).map_err(|_| "must be true or false".into())
+}
+
 /// Reads a whole number, which may be written as `5.0` too, as in JSON Schema.
 pub fn integer(raw: &RawValue) -> Result<i64, Faults> {
     let is_whole = |number: &f64| number.fract() == 0.0 && number.abs() <= WHOLE_MAX;
@@ -274,6 +323,9 @@ pub fn integer(raw: &RawValue) -> Result<i64, Faults> {
 /// Reads an array of 1 to `max` values, each with `read`. Returns the faults of all values.
 pub fn array<T>(raw: &RawValue, max: usize, read: impl Fn(&RawValue) -> Result<T, Faults>) -> Result<Vec<T>, Faults> {
     let values: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| Faults::from("must be an array"))?;
+    if values.is_empty() && max == usize::MAX {
+        return Err("must have at least one entry".into());
+    }
     if values.is_empty() || values.len() > max {
         return Err(format!("must have 1 to {max} entries").into());
     }
@@ -285,6 +337,12 @@ pub fn array<T>(raw: &RawValue, max: usize, read: impl Fn(&RawValue) -> Result<T
         }
     }
     if faults.is_empty() { Ok(taken) } else { Err(faults) }
+}
+
+/// Reads the fields of an object in their order, whatever their names. A name that is given twice occurs twice.
+pub(crate) fn members(raw: &RawValue) -> Result<Vec<(String, Box<RawValue>)>, Faults> {
+    let Object(fields) = serde_json::from_str(raw.get()).map_err(|_| Faults::from("must be a JSON object"))?;
+    Ok(fields)
 }
 
 /// Reads an object and keeps it as it is written.
@@ -299,11 +357,23 @@ pub fn data_object(raw: &RawValue) -> Result<Box<RawValue>, Faults> {
     data.finish_part(|| object)
 }
 
+/// Returns the `data.object` of an event to publish, if it is well-formed, without reading the field.
+pub fn peek_object(fields: &Fields) -> Option<Box<RawValue>> {
+    fields.peek("data").and_then(|raw| data_object(raw).ok())
+}
+
+/// The pointer of the object of an event.
+pub const OBJECT_POINTER: &str = "/data/object";
+
 /// Reads the fields of an event to publish: `type`, `data: {object}`, `previous_data`.
 pub fn new_event(fields: &mut Fields) -> Result<NewEvent, Faulted> {
     let event_type = fields.required("type", |raw| {
         let event_type: EventType = parsed(raw)?;
-        if event_type.is_reserved() { Err("can be published only by Hookline itself".into()) } else { Ok(event_type) }
+        if event_type.is_operational() {
+            Err("can be published only by Hookline itself".into())
+        } else {
+            Ok(event_type)
+        }
     });
     let data_object = fields.required("data", data_object);
     let previous_data = fields.optional("previous_data", object);

@@ -3,11 +3,12 @@
 use crate::{
     account::AccountId,
     event_type::EventType,
-    id::{EventId, WebhookId},
-    webhook::{RecoveryWindow, Webhook},
+    id::{EventId, RecoveryId, WebhookId},
+    webhook::{RecoveryWindow, Webhook, without_exception},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::num::NonZeroU32;
 
 /// Work for the `publish` function: a message on the events queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub enum Job {
     FanOut(FanOut),
     /// Continues a webhook's recovery with its next page.
     Recover(Recover),
+    /// Makes sure that the recovery that enabling a webhook begins has its job.
+    FinishEnabling(FinishEnabling),
     /// Publishes an event of Hookline's own.
     Publish(OwnEvent),
 }
@@ -32,6 +35,15 @@ pub struct OwnEvent {
     pub event_type: EventType,
     /// The JSON object under `data.object`.
     pub object: Box<RawValue>,
+}
+
+/// A webhook that is about to be enabled. The job arrives when that has succeeded or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishEnabling {
+    /// The webhook's account.
+    pub account: AccountId,
+    /// The webhook.
+    pub webhook: WebhookId,
 }
 
 /// Where a fan-out continues.
@@ -55,6 +67,9 @@ pub struct FanOut {
 pub struct Recover {
     /// The webhook's account.
     pub account: AccountId,
+    /// The recovery, whose record has its progress. Version 0.1 kept no record.
+    #[serde(default)]
+    pub id: Option<RecoveryId>,
     /// The webhook.
     pub webhook: WebhookId,
     /// The webhook's epoch when the recovery began. The recovery stops when the webhook has another one.
@@ -67,6 +82,19 @@ pub struct Recover {
     pub first: EventId,
     /// The last id of the window.
     pub last: EventId,
+    /// Whether it sends only what is held, as the recovery of an enabling does: no failed delivery, and no event that the webhook
+    /// was not subscribed to when it was published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_only: bool,
+    /// The deliveries a second, if they are spread over time, as those of the recovery that follows a trial are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<NonZeroU32>,
+    /// Whether failed deliveries are sent again.
+    #[serde(default = "without_exception")]
+    pub include_failed: bool,
+    /// Whether events from before the webhook's registration are sent.
+    #[serde(default = "without_exception")]
+    pub backfill: bool,
     /// The last event that was handled.
     pub after: Option<EventId>,
     /// How many jobs of this recovery preceded this one; see [`next_hop`].
@@ -75,15 +103,20 @@ pub struct Recover {
 }
 
 impl Recover {
-    /// Creates the first job of the recovery of `window`, which the webhook has stored.
-    pub fn begin(webhook: &Webhook, window: RecoveryWindow) -> Self {
+    /// Creates the first job of the recovery of `window`, which the webhook has stored. The recovery has no record.
+    pub fn of_window(webhook: &Webhook, window: RecoveryWindow) -> Self {
         Self {
             account: webhook.account.clone(),
+            id: None,
             webhook: webhook.id,
             epoch: webhook.epoch,
             run: window.run,
             first: window.first,
             last: window.last,
+            held_only: false,
+            pace: None,
+            include_failed: window.include_failed,
+            backfill: window.backfill,
             after: None,
             hops: 0,
         }
@@ -118,7 +151,8 @@ mod tests {
             "last":"{event}","after":null}}}}"#
         );
         let Job::Recover(job) = serde_json::from_str(&before).expect("a job") else { panic!("not a recovery") };
-        assert_eq!((job.epoch, job.run, job.hops), (2, 7, 0));
+        assert_eq!((job.epoch, job.run, job.hops, job.held_only), (2, 7, 0, false));
+        assert_eq!((job.id, job.include_failed, job.backfill), (None, true, true));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! A webhook's signing secret. `Debug` does not show it, so it cannot reach a log by accident.
 
-use crate::random::Random;
+use crate::{credential::Credential, random::Random};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// The prefix of a secret that is written in base64, as in Standard Webhooks. Every generated secret has it.
 pub const WHSEC: &str = "whsec_";
@@ -13,13 +12,19 @@ const GENERATED_BYTES: usize = 32;
 
 /// The secret that signs a webhook's deliveries: 16 to 256 characters, either the user's own text or `whsec_` followed by the
 /// base64 of 24 to 64 bytes.
-#[derive(Clone, Debug)]
-pub struct Secret(SecretString);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(Credential);
 
 impl Secret {
     /// Generates a secret, `whsec_…`.
     pub fn generate(random: &Random) -> Self {
-        Self(format!("{WHSEC}{}", STANDARD.encode(random.bytes::<GENERATED_BYTES>())).into())
+        Self::from_key(&random.bytes())
+    }
+
+    /// Returns the secret `whsec_…` that stands for `key`.
+    pub fn from_key(key: &[u8; GENERATED_BYTES]) -> Self {
+        Self(whsec(key).into())
     }
 
     /// Reads a user's secret.
@@ -42,9 +47,9 @@ impl Secret {
         }
     }
 
-    /// Returns the secret itself, for signing, for storing, and for the one answer that shows it.
+    /// Returns the secret itself, for signing, for storing, and for the answers that show it.
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.0.expose()
     }
 
     /// Returns the key for Standard Webhooks: the decoded bytes after `whsec_`, or the text's own bytes if it has no such
@@ -56,18 +61,18 @@ impl Secret {
             _ => text.as_bytes().to_vec(),
         }
     }
-}
 
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
+    /// Returns the secret in the form that the published verifiers of Standard Webhooks take: itself if it starts with
+    /// `whsec_`, and `whsec_` followed by the base64 of its UTF-8 bytes otherwise.
+    pub fn standard_form(&self) -> String {
+        let text = self.expose();
+        if text.starts_with(WHSEC) { text.to_owned() } else { whsec(text.as_bytes()) }
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(String::deserialize(deserializer)?.into()))
-    }
+/// Returns `whsec_` followed by the base64 of `key`.
+fn whsec(key: &[u8]) -> String {
+    format!("{WHSEC}{}", STANDARD.encode(key))
 }
 
 #[cfg(test)]
@@ -84,6 +89,19 @@ mod tests {
     #[test]
     fn the_key_of_a_plain_text_is_its_bytes() {
         assert_eq!(Secret::parse("your_webhook_secret").expect("valid").standard_key(), b"your_webhook_secret");
+    }
+
+    #[test]
+    fn the_standard_form_has_the_standard_key() {
+        let generated = Secret::generate(&Random::new(|bytes| bytes.fill(7)));
+        assert_eq!(generated.standard_form(), generated.expose());
+        let plain = Secret::parse("your_webhook_secret").expect("valid");
+        assert_eq!(plain.standard_form(), "whsec_eW91cl93ZWJob29rX3NlY3JldA==");
+        let long = Secret::parse(&"ä".repeat(256)).expect("valid");
+        for secret in [plain, long] {
+            let decoded = STANDARD.decode(&secret.standard_form()[WHSEC.len()..]).expect("base64");
+            assert_eq!(decoded, secret.standard_key());
+        }
     }
 
     #[test]

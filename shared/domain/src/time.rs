@@ -80,6 +80,24 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The form of an optional moment in an attribute that DynamoDB reads as a time to live: whole seconds since the Unix epoch,
+/// rounded down.
+pub mod unix_seconds {
+    use super::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes the seconds.
+    pub fn serialize<S: Serializer>(moment: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        moment.map(Timestamp::unix_seconds).serialize(serializer)
+    }
+
+    /// Reads the seconds.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let seconds: Option<i64> = Option::deserialize(deserializer)?;
+        Ok(seconds.map(|seconds| Timestamp::from_unix_ms(seconds.saturating_mul(1000))))
+    }
+}
+
 /// A clock. All clones show the same time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);

@@ -49,6 +49,7 @@ pub(super) struct Admission(Arc<Shared>);
 
 struct Shared {
     permits: Arc<Semaphore>,
+    requests_max: usize,
     permits_per_target: usize,
     idle_max: usize,
     targets: Mutex<Targets>,
@@ -94,6 +95,7 @@ impl Admission {
         let share = (bounds.requests / TARGETS_AT_LEAST).max(1);
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(bounds.requests)),
+            requests_max: bounds.requests,
             permits_per_target: share.min(REQUESTS_PER_TARGET_MAX),
             idle_max: bounds.idle_connections,
             targets: Mutex::default(),
@@ -109,6 +111,11 @@ impl Admission {
         let of_process = self.acquire(Arc::clone(&self.0.permits), "concurrent requests in all").await;
         let keep_alive = self.reserve_connection(&counted.target);
         Permit { keep_alive, counted, _target: of_target, _process: of_process }
+    }
+
+    /// Returns how many requests are admitted now.
+    pub(super) fn admitted(&self) -> usize {
+        self.0.requests_max - self.0.permits.available_permits()
     }
 
     async fn acquire(&self, permits: Arc<Semaphore>, what: &str) -> OwnedSemaphorePermit {

@@ -51,6 +51,19 @@ pub(crate) fn classify(error: &reqwest::Error) -> AttemptError {
     }
 }
 
+/// Whether a request that failed with `error` had a connection, so that some of it may have been sent.
+pub(crate) fn has_connected(error: AttemptError) -> bool {
+    match error {
+        AttemptError::Timeout | AttemptError::Closed | AttemptError::Protocol => true,
+        AttemptError::Dns
+        | AttemptError::ForbiddenAddress
+        | AttemptError::Connect
+        | AttemptError::Tls
+        | AttemptError::UnsupportedUrl
+        | AttemptError::Oauth => false,
+    }
+}
+
 /// Returns all causes of `error`, the nearest first.
 fn sources<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(error.source(), |&source| source.source())

@@ -339,15 +339,18 @@ async fn a_stale_pooled_connection_fails_no_request() {
     assert_eq!(receiver.connections(), 20);
 }
 
-/// A request that the receiver may have read is never sent twice, not even if its connection was used before.
-#[tokio::test]
-async fn a_request_that_the_receiver_may_have_read_is_not_resent() {
+/// Starts a receiver whose connection answers `answered` requests, and then reads one more and ends without an answer. Returns it
+/// with the count of requests. The argument of `answered` is the connection's number, from 1.
+async fn ending_after(answered: fn(usize) -> usize) -> (Receiver, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
-    let receiver = Receiver::start(move |_, mut stream| {
+    let receiver = Receiver::start(move |number, mut stream| {
         let counter = Arc::clone(&counter);
         async move {
-            if read_request(&mut stream).await.is_some() {
+            for _ in 0..answered(number) {
+                if read_request(&mut stream).await.is_none() {
+                    return;
+                }
                 counter.fetch_add(1, Ordering::SeqCst);
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
             }
@@ -357,10 +360,56 @@ async fn a_request_that_the_receiver_may_have_read_is_not_resent() {
         }
     })
     .await;
+    (receiver, requests)
+}
+
+#[tokio::test]
+async fn a_reused_connection_that_ends_without_an_answer_is_replaced() {
+    let (receiver, requests) = ending_after(|_| 1).await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
+    for _ in 0..2 {
+        assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200));
+    }
+    assert_eq!((requests.load(Ordering::SeqCst), receiver.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_reused_connection_is_replaced_only_once() {
+    let (receiver, requests) = ending_after(|connection| usize::from(connection == 1)).await;
     let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
     assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200));
     assert_eq!(post_within(&client, &to, AMPLE).await, failed(AttemptError::Closed));
-    assert_eq!((requests.load(Ordering::SeqCst), receiver.connections()), (2, 1));
+    assert_eq!((requests.load(Ordering::SeqCst), receiver.connections()), (3, 2));
+}
+
+/// A new connection that ends without an answer is the receiver's doing: the request is not sent again.
+#[tokio::test]
+async fn a_new_connection_that_ends_without_an_answer_fails_the_request() {
+    let (receiver, requests) = ending_after(|_| 0).await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", receiver.address));
+    for count in 1..=3 {
+        assert_eq!(post_within(&client, &to, AMPLE).await, failed(AttemptError::Closed));
+        assert_eq!((requests.load(Ordering::SeqCst), receiver.connections()), (count, count));
+    }
+}
+
+/// The replacement has no time of its own.
+#[tokio::test]
+async fn a_replaced_connection_keeps_within_the_timeout() {
+    let hanging = Receiver::start(|number, mut stream| async move {
+        if read_request(&mut stream).await.is_some() && number == 1 {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            let _ = read_request(&mut stream).await;
+            return;
+        }
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let (client, to) = (client(AllowLoopback), format!("http://{}/", hanging.address));
+    assert_eq!(post_within(&client, &to, AMPLE).await.status, Some(200));
+    let started = Instant::now();
+    assert_eq!(post_within(&client, &to, SHORT).await, failed(AttemptError::Timeout));
+    assert!(started.elapsed() < SHORT * 5, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -501,4 +550,29 @@ async fn a_target_at_its_bound_admits_no_more_requests() {
     assert!(client.admit(&other).await.is_some());
     admitted.pop();
     assert!(client.admit(&busy).await.is_some());
+}
+
+/// What is posted instead of a delivery, such as the request for an access token, passes the same guard.
+#[tokio::test]
+async fn a_post_to_another_url_passes_the_same_guard_and_bounds() {
+    let rebinding: SocketAddr = ([169, 254, 169, 254], 0).into();
+    let client = scripted(AllowLoopback, move |_| Ok(vec![rebinding]));
+    let hook = url("http://127.0.0.1:1/");
+    let admitted = client.admit(&hook).await.expect("nothing else is under way");
+    let post = async |to: &str, timeout| {
+        admitted.post_instead(&url(to), HeaderMap::new(), Bytes::from_static(b"a=1"), timeout).await
+    };
+    for private in ["http://auth.example/token", "http://10.0.0.1/token", "http://[fd00::1]/token"] {
+        assert_eq!(post(private, AMPLE).await, Err(AttemptError::ForbiddenAddress), "{private}");
+    }
+    let whole = Receiver::answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}").await;
+    let answer = post(&format!("http://{}/", whole.address), AMPLE).await.expect("an answer");
+    assert_eq!((answer.status, &*answer.body), (400, &b"{}"[..]));
+    let flood = Receiver::answering([b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; 65 * 1024]].concat()).await;
+    assert_eq!(post(&format!("http://{}/", flood.address), AMPLE).await, Err(AttemptError::Protocol));
+    let hanging = Receiver::start(|_, mut stream| async move {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    assert_eq!(post(&format!("http://{}/", hanging.address), SHORT).await, Err(AttemptError::Timeout));
 }

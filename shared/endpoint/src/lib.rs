@@ -16,6 +16,7 @@
 //! | `resolver.rs` | DNS answers, checked by the policy |
 //! | `lookups.rs` | name lookups, on threads of their own |
 //! | `admission.rs` | bounds on the requests under way, in all and to one target |
+//! | `dial.rs` | whether a request dialled a connection of its own |
 //! | `transport.rs` | the network, or a simulation in its place |
 //! | `error.rs` | the HTTP stack's errors, as stable codes |
 //! | `excerpt.rs` | the part of a receiver's answer that is kept |
@@ -27,6 +28,7 @@
 
 mod admission;
 mod client;
+mod dial;
 mod error;
 mod excerpt;
 mod lookups;
@@ -39,7 +41,7 @@ mod transport;
 pub use self::transport::Receive;
 pub use self::{
     admission::Bounds,
-    client::{Admitted, Answer, EndpointClient},
+    client::{Admitted, Answer, EndpointClient, WholeAnswer},
     error::BuildError,
     retry_after::RetryAfter,
 };

@@ -6,6 +6,7 @@
 use super::resolver::{ForbiddenAnswer, GuardedResolver};
 use super::{
     admission::IDLE_PER_TARGET_MAX,
+    dial,
     error::{self, BuildError},
 };
 use domain::delivery::AttemptError;
@@ -27,7 +28,7 @@ pub(super) struct Clients(Arc<Pair>);
 
 struct Pair {
     keep_alive: Client,
-    /// Created when it is first needed. In Lambda it is never needed.
+    /// Created when it is first needed.
     closing: LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>,
 }
 
@@ -44,8 +45,10 @@ impl Clients {
         Ok(Self(Arc::new(Pair { keep_alive, closing: LazyLock::new(Box::new(closing)) })))
     }
 
-    fn client(&self, keep_alive: bool) -> &Client {
-        if keep_alive { &self.0.keep_alive } else { &self.0.closing }
+    /// Sends a request: on a connection that was kept alive if there is one, or, unless `keep_alive`, on a new one.
+    async fn send(&self, request: Request, keep_alive: bool) -> Result<Response, AttemptError> {
+        let client = if keep_alive { &self.0.keep_alive } else { &*self.0.closing };
+        client.execute(request).await.map_err(|error| error::classify(&error))
     }
 }
 
@@ -60,12 +63,26 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Sends a request. `keep_alive` says whether its connection may be kept alive for the next one. The caller still has to
-    /// read the body of the answer.
+    /// Sends a request. `keep_alive` says whether its connection may be kept alive for the next one. The caller bounds the time,
+    /// and still has to read the body of the answer.
+    ///
+    /// A connection that was kept alive may end at the moment at which it is used again: the receiver closes it before it has read
+    /// the request, and both ends are right. If such a connection ends without an answer, the request is sent once more, on a
+    /// new one.
     pub(super) async fn send(&self, request: Request, keep_alive: bool) -> Result<Response, AttemptError> {
         match self {
             Self::Network(clients) => {
-                clients.client(keep_alive).execute(request).await.map_err(|error| error::classify(&error))
+                let again = if keep_alive { request.try_clone() } else { None };
+                let (sent, has_dialled) = dial::noting(clients.send(request, keep_alive)).await;
+                match (sent, again) {
+                    (Err(AttemptError::Closed), Some(again)) if !has_dialled => {
+                        tracing::debug!(
+                            "a reused connection ended without an answer; sending the request on a new one"
+                        );
+                        clients.send(again, false).await
+                    }
+                    (sent, _) => sent,
+                }
             }
             #[cfg(feature = "simulation")]
             Self::InProcess { resolver, receive } => {

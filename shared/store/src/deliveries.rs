@@ -13,7 +13,7 @@ use domain::{
     account::AccountId,
     answer::ANSWER_BYTES_MAX,
     delivery::Delivery,
-    event::EventSummary,
+    event::ListedEvent,
     id::{DeliveryId, EventId, WebhookId},
     page::{Order, Page},
     webhook::Webhook,
@@ -110,8 +110,8 @@ pub async fn list(
     limit: usize,
     keep: impl Fn(&Delivery) -> bool,
 ) -> Result<Page<Delivery, EventId>, StoreError> {
-    let (sources, order) = (vec![stored(store, webhook)], Order::Newest);
-    let listing = Listing { sources, order, after, limit, weight_max: usize::MAX };
+    let (sources, order) = (vec![stored(&store.settings.deliveries, webhook)], Order::Newest);
+    let listing = Listing { sources, order, after, limit, weight_max: usize::MAX, left_out: 0 };
     let keep = |mut row: Row| {
         let delivery = row.first().map(from_item).transpose()?;
         Ok(delivery.filter(&keep))
@@ -119,11 +119,36 @@ pub async fn list(
     shards::list(store, listing, keep, |_| 0).await
 }
 
-/// Returns the source of a webhook's stored deliveries. It is read consistently, because statuses change, and users who have
+/// The deliveries of one page of [`any_of_latest`].
+const LATEST_PAGE: usize = 100;
+
+/// Whether `is_wanted` accepts one of the webhook's `latest` stored deliveries.
+pub async fn any_of_latest(
+    store: &Store,
+    webhook: &Webhook,
+    latest: usize,
+    is_wanted: impl Fn(&Delivery) -> bool,
+) -> Result<bool, StoreError> {
+    let (mut after, mut looked_at) = (None, 0);
+    while looked_at < latest {
+        let page = list(store, webhook, after, LATEST_PAGE.min(latest - looked_at), |_| true).await?;
+        if page.items.iter().any(&is_wanted) {
+            return Ok(true);
+        }
+        looked_at += page.items.len();
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+/// Returns the source of a webhook's deliveries in `table`. It is read consistently, because statuses change, and users who have
 /// just asked for a retry expect to see its result.
-fn stored<'a>(store: &'a Store, webhook: &Webhook) -> Source<'a> {
+fn stored<'a>(table: &'a str, webhook: &Webhook) -> Source<'a> {
     Source {
-        table: &store.settings.deliveries,
+        table,
         partitions: keys::delivery_partitions(&webhook.account, webhook.id),
         window: (None, None),
         attributes: &[],
@@ -138,7 +163,7 @@ pub enum Listed {
     Stored(Delivery),
     /// The event of a delivery that is not stored, because nothing was attempted yet. The delivery exists if the webhook
     /// receives the event.
-    Unattempted(EventSummary),
+    Unattempted(ListedEvent),
 }
 
 /// Which deliveries a page shows.
@@ -166,19 +191,19 @@ pub async fn list_all<T>(
         table: &store.settings.events,
         partitions: keys::event_partitions(&webhook.account),
         window: (Some(webhook.first_event()), None),
-        attributes: events::SUMMARY,
+        attributes: events::listed(webhook.filter.is_some()),
         consistent: events::may_be_fresh(store, after),
     };
-    let sources = [Some(stored(store, webhook)), Some(events).filter(|_| unattempted)].into_iter().flatten().collect();
-    let listing = Listing { sources, order: Order::Newest, after, limit, weight_max: ANSWER_BYTES_MAX };
+    let sources = [Some(stored(&store.settings.deliveries, webhook)), Some(events).filter(|_| unattempted)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let listing = Listing { sources, order: Order::Newest, after, limit, weight_max: ANSWER_BYTES_MAX, left_out: 0 };
     let keep = |mut row: Row| match row.first() {
         Some(stored) => Ok(show(Listed::Stored(from_item(stored)?))),
         None => {
             let event = row.items.pop().flatten();
-            Ok(event
-                .map(|item| events::read_summary(&item))
-                .transpose()?
-                .and_then(|event| show(Listed::Unattempted(event))))
+            Ok(event.map(events::read_listed).transpose()?.and_then(|event| show(Listed::Unattempted(event))))
         }
     };
     shards::list(store, listing, keep, weigh).await

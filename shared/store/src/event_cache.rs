@@ -69,6 +69,7 @@ mod tests {
             event_type,
             payload: vec![b'x'; bytes].into(),
             test: false,
+            trace: None,
         }
     }
 

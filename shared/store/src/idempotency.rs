@@ -1,15 +1,18 @@
 //! Idempotency keys. The first use of a key fixes the time and the ids of its events. Every further use, even a concurrent one
-//! or one after a crash, therefore ends with the same events and the same answer.
+//! or one after a crash, therefore ends with the same events and the same answer. The first use of a rotation's key fixes the
+//! seed of its secret and, when it is done, its answer.
 
 use crate::{
     Store,
     item::{StoreError, from_item, names, number, to_item},
     keys,
 };
-use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
-use domain::{account::AccountId, event_type::UnknownTypes, id::EventId, time::Timestamp};
+use aws_sdk_dynamodb::{
+    operation::put_item::{PutItemError, builders::PutItemFluentBuilder},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use domain::{account::AccountId, digest, findings::Findings, id::EventId, time::Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// The most characters of a key.
@@ -27,11 +30,14 @@ pub struct FirstUse {
     pub made_at: Timestamp,
     /// What its events' ids are derived from, together with their indices.
     pub seed: String,
-    /// The unknown types for which the request, or some events of its batch, were refused.
-    #[serde(default, skip_serializing_if = "UnknownTypes::is_empty")]
-    pub unknown_types: UnknownTypes,
-    /// Whether the request's events are published.
+    /// Why the request, or some events of its batch, were refused, and with which warnings the others were published.
+    #[serde(flatten)]
+    pub findings: Findings,
+    /// Whether the request's events are published, or its rotation is carried out.
     pub done: bool,
+    /// The answer of a rotation, without the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     /// When the key may be used again, in seconds since the Unix epoch.
     expires_at: i64,
 }
@@ -43,38 +49,32 @@ impl FirstUse {
     }
 }
 
-/// Returns the SHA-256 of the parts and their lengths, in hex.
+/// Returns the digest of the parts, in hex.
 fn sha256(parts: &[&[u8]]) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    hex::encode(digest.finalize())
+    hex::encode(digest::of_parts(parts))
 }
 
 /// Begins the use of `key` for a request. `parts` (its route and its body) distinguish the request from others, and
-/// `unknown_types` are the types for which it is refused. Returns the key's first use, which may be this one, or `None` if the
+/// `findings` are what its answer says about its events. Returns the key's first use, which may be this one, or `None` if the
 /// first use was for another request.
 pub async fn begin(
     store: &Store,
     account: &AccountId,
     key: &str,
     parts: &[&[u8]],
-    unknown_types: &UnknownTypes,
+    findings: &Findings,
 ) -> Result<Option<FirstUse>, StoreError> {
     let now = store.clock.now();
     let first = FirstUse {
         fingerprint: sha256(parts),
         made_at: now,
         seed: hex::encode(store.random.bytes::<16>()),
-        unknown_types: unknown_types.clone(),
+        findings: findings.clone(),
         done: false,
+        answer: None,
         expires_at: now.plus(KEPT).unix_seconds(),
     };
-    let mut item = to_item(&first)?;
-    item.extend(keys::idempotency(account, &sha256(&[key.as_bytes()])));
-    let call = store.dynamodb.put_item().table_name(&store.settings.events).set_item(Some(item));
+    let call = put(store, account, key, &first)?;
     // DynamoDB deletes expired items late, so the condition tests the expiry itself.
     let call = call.condition_expression("attribute_not_exists(#id) OR #expires_at <= :now");
     let call = call.set_expression_attribute_names(Some(names(&[keys::ID, keys::EXPIRES_AT])));
@@ -103,8 +103,39 @@ pub async fn is_used(store: &Store, account: &AccountId, key: &str, parts: &[&[u
 
 /// Records that the events of the key's first use are published.
 pub async fn finish(store: &Store, account: &AccountId, key: &str, first: &FirstUse) -> Result<(), StoreError> {
-    let mut item = to_item(&FirstUse { done: true, ..first.clone() })?;
-    item.extend(keys::idempotency(account, &sha256(&[key.as_bytes()])));
-    store.dynamodb.put_item().table_name(&store.settings.events).set_item(Some(item)).send().await?;
+    put(store, account, key, &FirstUse { done: true, ..first.clone() })?.send().await?;
     Ok(())
+}
+
+/// Records that the key's first use is done, with its answer. Returns the recorded answer, which is that of a concurrent use if
+/// it was recorded first.
+pub async fn finish_with(
+    store: &Store,
+    account: &AccountId,
+    key: &str,
+    first: &FirstUse,
+    answer: String,
+) -> Result<String, StoreError> {
+    let done = FirstUse { done: true, answer: Some(answer.clone()), ..first.clone() };
+    let call = put(store, account, key, &done)?.condition_expression("attribute_not_exists(#id) OR #done = :no");
+    let call = call.set_expression_attribute_names(Some(names(&[keys::ID, "done"])));
+    let call = call.expression_attribute_values(":no", AttributeValue::Bool(false));
+    let call = call.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    match call.send().await {
+        Ok(_) => Ok(answer),
+        Err(error) => match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                let earlier: FirstUse = from_item(refused.item.clone().unwrap_or_default())?;
+                Ok(earlier.answer.unwrap_or(answer))
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// Prepares the write of a key.
+fn put(store: &Store, account: &AccountId, key: &str, first: &FirstUse) -> Result<PutItemFluentBuilder, StoreError> {
+    let mut item = to_item(first)?;
+    item.extend(keys::idempotency(account, &sha256(&[key.as_bytes()])));
+    Ok(store.dynamodb.put_item().table_name(&store.settings.events).set_item(Some(item)))
 }

@@ -6,12 +6,15 @@
 //! | Webhooks | `account` = account | `id` = `wh_…` |
 //! | Webhooks | `account` = account | `id` = `deleted#wh_…` |
 //! | Webhooks | `account` = `#quota#<account>` | `id` = `webhooks` |
+//! | Webhooks | `account` = `#recoveries#<account>#<wh_…>` | `id` = `rcv_…` |
 //! | Webhooks | `account` = `#event-types` | `id` = name |
 //! | Webhooks | `account` = `#tokens` | `id` = `tok_…` |
 //! | Webhooks | `account` = `#token#<SHA-256>` | `id` = `token` |
 //! | Webhooks | `account` = `#pace#<account>#<wh_…>` | `id` = `pace` |
 //! | Webhooks | `account` = `#pace#<account>` | `id` = `publish` |
+//! | Webhooks | `account` = `#pace#<account>` | `id` = `diagnose` |
 //! | Events | `partition` = `<account>#<shard>` | `id` = `evt_…` |
+//! | Events | `partition` = `<account>#late` | `id` = `evt_…` |
 //! | Events | `partition` = `<account>#key#<SHA-256>` | `id` = `key` |
 //! | Deliveries | `partition` = `<account>#<wh_…>#<shard>` | `id` = `evt_…` |
 //!
@@ -22,7 +25,7 @@
 use crate::item::{Item, text};
 use domain::{
     account::AccountId,
-    id::{DeliveryId, EventId, WebhookId},
+    id::{DeliveryId, EventId, RecoveryId, WebhookId},
 };
 
 /// The number of shards that one account's events, or one webhook's deliveries, are spread over.
@@ -32,7 +35,8 @@ fn key(partition_name: &str, partition: String, id: impl ToString) -> Item {
     [(partition_name.to_owned(), text(partition)), ("id".to_owned(), text(id))].into()
 }
 
-fn shard(event: EventId) -> u64 {
+/// Returns the shard of an event.
+pub(crate) fn shard(event: EventId) -> u64 {
     event.spread() % SHARDS
 }
 
@@ -67,6 +71,16 @@ pub fn webhook_count(account: &AccountId) -> Item {
     key(ACCOUNT, format!("#quota#{account}"), "webhooks")
 }
 
+/// Returns the partition of a webhook's recoveries.
+pub fn recoveries(account: &AccountId, webhook: WebhookId) -> String {
+    format!("#recoveries#{account}#{webhook}")
+}
+
+/// Returns the key of a recovery.
+pub fn recovery(account: &AccountId, webhook: WebhookId, id: RecoveryId) -> Item {
+    key(ACCOUNT, recoveries(account, webhook), id)
+}
+
 /// Returns the key of a custom event type.
 pub fn event_type(name: &str) -> Item {
     key(ACCOUNT, EVENT_TYPES.to_owned(), name)
@@ -92,6 +106,11 @@ pub fn publish_limit(account: &AccountId) -> Item {
     key(ACCOUNT, format!("#pace#{account}"), "publish")
 }
 
+/// Returns the key of an account's limit of diagnoses.
+pub fn diagnosis_limit(account: &AccountId) -> Item {
+    key(ACCOUNT, format!("#pace#{account}"), "diagnose")
+}
+
 /// Returns the key of an event.
 pub fn event(account: &AccountId, id: EventId) -> Item {
     key(PARTITION, format!("{account}#{}", shard(id)), id)
@@ -100,6 +119,16 @@ pub fn event(account: &AccountId, id: EventId) -> Item {
 /// Returns the partitions of an account's events.
 pub fn event_partitions(account: &AccountId) -> Vec<String> {
     (0..SHARDS).map(|shard| format!("{account}#{shard}")).collect()
+}
+
+/// Returns the partition of the markers of an account's late events.
+pub fn late_events(account: &AccountId) -> String {
+    format!("{account}#late")
+}
+
+/// Returns the key of the marker `id` of a late event.
+pub fn late_event(account: &AccountId, id: EventId) -> Item {
+    key(PARTITION, late_events(account), id)
 }
 
 /// Returns the key of an idempotency key that is looked up by its SHA-256, in hex.
@@ -134,12 +163,15 @@ mod tests {
         Webhook(AccountId, WebhookId),
         DeletedWebhook(AccountId, WebhookId),
         WebhookCount(AccountId),
+        Recovery(AccountId, WebhookId, RecoveryId),
         EventType(String),
         Token(TokenId),
         TokenByHash(String),
         RateLimit(AccountId, WebhookId),
         PublishLimit(AccountId),
+        DiagnosisLimit(AccountId),
         Event(AccountId, EventId),
+        LateEvent(AccountId, EventId),
         Idempotency(AccountId, String),
         Delivery(AccountId, DeliveryId),
     }
@@ -151,12 +183,15 @@ mod tests {
                 Self::Webhook(account, id) => ("webhooks", webhook(account, *id)),
                 Self::DeletedWebhook(account, id) => ("webhooks", deleted_webhook(account, *id)),
                 Self::WebhookCount(account) => ("webhooks", webhook_count(account)),
+                Self::Recovery(account, webhook, id) => ("webhooks", recovery(account, *webhook, *id)),
                 Self::EventType(name) => ("webhooks", event_type(name)),
                 Self::Token(id) => ("webhooks", token(id)),
                 Self::TokenByHash(hash) => ("webhooks", token_by_hash(hash)),
                 Self::RateLimit(account, id) => ("webhooks", rate_limit(account, *id)),
                 Self::PublishLimit(account) => ("webhooks", publish_limit(account)),
+                Self::DiagnosisLimit(account) => ("webhooks", diagnosis_limit(account)),
                 Self::Event(account, id) => ("events", event(account, *id)),
+                Self::LateEvent(account, id) => ("events", late_event(account, *id)),
                 Self::Idempotency(account, hash) => ("events", idempotency(account, hash)),
                 Self::Delivery(account, id) => ("deliveries", delivery(account, *id)),
             }
@@ -168,11 +203,13 @@ mod tests {
         let words = [
             "a",
             "key",
+            "late",
             "pace",
             "token",
             "tokens",
             "event-types",
             "quota",
+            "recoveries",
             "deleted",
             "publish",
             "0",
@@ -193,7 +230,7 @@ mod tests {
     fn item() -> impl Strategy<Value = Stored> {
         let hash = prop::sample::select(vec!["0", "00", "key", "ab"]).prop_map(str::to_owned);
         let name = prop::sample::select(vec!["a.b", "wh_1.x", "deleted.y", "publish.z"]).prop_map(str::to_owned);
-        (0_u8..11, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
+        (0_u8..14, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
             |(kind, account, one, other, hash, name)| {
                 let ((webhook, event, token), (of_other, ..)) = (ids(one), ids(other));
                 match kind {
@@ -204,9 +241,12 @@ mod tests {
                     4 => Stored::TokenByHash(hash),
                     5 => Stored::RateLimit(account, webhook),
                     6 => Stored::PublishLimit(account),
+                    12 => Stored::DiagnosisLimit(account),
                     7 => Stored::Event(account, event),
+                    11 => Stored::LateEvent(account, event),
                     8 => Stored::Idempotency(account, hash),
                     9 => Stored::WebhookCount(account),
+                    10 => Stored::Recovery(account, webhook, RecoveryId::derived(event.made_at(), &[other % 4])),
                     _ => Stored::Delivery(account, DeliveryId { event, webhook: of_other }),
                 }
             },

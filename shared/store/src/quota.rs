@@ -125,14 +125,16 @@ async fn set(store: &Store, account: &AccountId, before: Option<usize>, new: Cou
     }
 }
 
-/// Counts the account's webhooks.
+/// Counts the account's webhooks. Expired ones do not count.
 async fn count(store: &Store, account: &AccountId) -> Result<usize, StoreError> {
     let (mut counted, mut start) = (0, None);
     loop {
         let call = store.dynamodb.query().table_name(&store.settings.webhooks).consistent_read(true);
         let found = call
             .key_condition_expression("#account = :account AND begins_with(#id, :prefix)")
-            .set_expression_attribute_names(Some(names(&[keys::ACCOUNT, keys::ID])))
+            .filter_expression("attribute_not_exists(#expires_at) OR #expires_at > :now")
+            .set_expression_attribute_names(Some(names(&[keys::ACCOUNT, keys::ID, keys::EXPIRES_AT])))
+            .expression_attribute_values(":now", number(store.clock.now().unix_seconds()))
             .expression_attribute_values(":account", text(account))
             .expression_attribute_values(":prefix", text(WebhookId::PREFIX))
             .select(Select::Count)

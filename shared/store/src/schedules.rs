@@ -53,6 +53,7 @@ pub fn name(task: &Task) -> String {
         Trigger::Scheduled { run, step } => format!("{delivery}-{}-{step}", base36(*run)),
         Trigger::Manual { nonce } => format!("{delivery}-{nonce}"),
         Trigger::Test => format!("{delivery}-test"),
+        Trigger::Trial { epoch, number } => format!("{delivery}-t{}-{number}", base36(i64::from(*epoch))),
     }
 }
 
@@ -90,20 +91,24 @@ mod tests {
     fn a_name_is_unique_to_its_slot_and_within_the_limit() {
         let last = Timestamp::from_unix_ms(i64::MAX);
         let delivery = DeliveryId { event: EventId::first_at(last), webhook: WebhookId::first_at(last) };
-        let trigger = Trigger::Scheduled { run: 4_000_000_000_000, step: 9 };
+        let scheduled = Trigger::Scheduled { run: 4_000_000_000_000, step: 9 };
         let account: AccountId = "acme".parse().expect("valid");
-        let name = |slot| {
+        let name_of = |trigger: &Trigger, slot| {
             let (account, trigger) = (account.clone(), trigger.clone());
-            let name = super::name(&Task { account, delivery, epoch: 0, trigger, slot, slow: false });
+            let name = super::name(&Task { account, delivery, epoch: 0, revision: 0, trigger, slot, slow: false });
             assert!(name.len() <= 64, "{} {name}", name.len());
             assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
             name
         };
+        let name = |slot| name_of(&scheduled, slot);
         let slot = |ms, requeues| Some(RateSlot { at: Timestamp::from_unix_ms(ms), requeues });
         let slots = (0..1000).map(|ms| slot(1_800_000_000_000 + ms, 1)).chain([None, slot(1_800_000_000_000, 2)]);
         let names: HashSet<_> = slots.map(name).collect();
         assert_eq!(names.len(), 1002, "one for each slot of an attempt");
         assert_eq!(name(slot(1, 1)), name(slot(1, 1)), "and no other");
+        let trial = |epoch, number| name_of(&Trigger::Trial { epoch, number }, None);
+        assert_ne!(trial(u32::MAX, 19), trial(u32::MAX, 20));
+        assert_ne!(trial(1, 12), trial(11, 2));
     }
 
     #[test]

@@ -20,9 +20,9 @@ use std::{cmp::Ordering, collections::VecDeque};
 
 /// The read units after which a page ends: 2 MB read consistently. One partition serves 3,000 a second, so a few such pages a
 /// second leave room for publishing and for deliveries.
-const UNITS_MAX: f64 = 500.0;
+pub(crate) const UNITS_MAX: f64 = 500.0;
 /// The most passes over the shards for one page.
-const PASSES_MAX: usize = 16;
+const PASSES_MAX: usize = 32;
 /// The items that the first pass reads from each shard, while their size is unknown. Eight shards of the largest items stay
 /// near [`UNITS_MAX`].
 const FIRST_CHUNK: usize = 2;
@@ -59,6 +59,8 @@ pub struct Listing<'a> {
     pub limit: usize,
     /// The most that the entries of the page may weigh together. One entry is always allowed, however heavy it is.
     pub weight_max: usize,
+    /// How many items at the beginning of a shard are likely to be left out. The first pass reads as many more.
+    pub left_out: usize,
 }
 
 /// The items of one id: one from each source, in the order of the sources.
@@ -82,7 +84,7 @@ impl Row {
 pub async fn list<T>(
     store: &Store,
     listing: Listing<'_>,
-    keep: impl Fn(Row) -> Result<Option<T>, StoreError>,
+    mut keep: impl FnMut(Row) -> Result<Option<T>, StoreError>,
     weigh: impl Fn(&T) -> usize,
 ) -> Result<Page<T, EventId>, StoreError> {
     let mut reader = Reader::new(&listing);
@@ -149,6 +151,7 @@ impl Shard<'_> {
 struct Reader<'a> {
     order: Order,
     sources: usize,
+    left_out: usize,
     shards: Vec<Shard<'a>>,
     passes: usize,
     /// The read units used so far.
@@ -177,6 +180,7 @@ impl<'a> Reader<'a> {
         Self {
             order: listing.order,
             sources: listing.sources.len(),
+            left_out: listing.left_out,
             shards: shards.collect(),
             passes: 0,
             units: 0.0,
@@ -225,12 +229,15 @@ impl<'a> Reader<'a> {
         Next::Row(Row { id, items })
     }
 
-    /// Reads further in every shard that has run out. The page has `kept` entries so far and needs `wanted` more.
+    /// Reads further in every shard that has run out. The page has `kept` entries so far and needs `wanted` more. If the filter
+    /// leaves rows out, many more are needed: shards that are about to run out are then read too, or the passes would be used up
+    /// by one shard after another.
     async fn read_on(&mut self, store: &Store, wanted: usize, kept: usize) -> Result<(), StoreError> {
         let chunk = self.chunk(wanted, kept);
-        let run_out = self.shards.iter_mut().filter(|shard| shard.has_run_out());
+        let few = if self.rows_returned > kept { chunk / 2 } else { 0 };
+        let running_out = self.shards.iter_mut().filter(|shard| shard.rows.len() <= few && !shard.is_done);
         let order = self.order;
-        let read = try_join_all(run_out.map(async |shard| {
+        let read = try_join_all(running_out.map(async |shard| {
             let (items, read_to, units) = query(store, shard, order, chunk).await?;
             let count = items.len();
             shard.rows.extend(items);
@@ -253,7 +260,7 @@ impl<'a> Reader<'a> {
         let looked_at = wanted.saturating_mul(self.rows_returned.max(1).div_ceil(kept.max(1)));
         let share = (looked_at.div_ceil(shards) + SPARE).min(CHUNK_MAX);
         if self.passes == 0 {
-            return share.min(FIRST_CHUNK);
+            return (share.min(FIRST_CHUNK) + self.left_out).min(CHUNK_MAX);
         }
         // All shards share half of the units that are left. The next page reads again what this page reads and does not use.
         #[allow(clippy::cast_precision_loss, reason = "counts of at most some thousands")]

@@ -13,11 +13,29 @@ use std::time::Duration;
 /// The most tries of a batch. Each further try sends the entries that SQS has refused.
 const BATCH_TRIES: u32 = 6;
 
+/// A task to be received after a delay.
+#[derive(Clone, Debug)]
+pub struct Delayed {
+    /// The task.
+    pub task: Task,
+    /// The delay, rounded up to whole seconds: at most [`DELAY_MAX`].
+    pub delay: Duration,
+}
+
 /// Puts tasks on the `deliveries` queue, to be received after `delay` (whole seconds, rounded up). For a task that may be
 /// [slow](Task::slow), see [`enqueue_routed`].
 pub async fn enqueue(queues: &Queues, tasks: &[Task], delay: Duration) -> Result<(), QueueError> {
-    let batches = tasks.chunks(BATCH_MAX);
-    let sent = batches.map(|batch| send_batch(queues, &queues.settings.deliveries_url, batch.iter().collect(), delay));
+    enqueue_all(queues, tasks.iter().map(|task| (task, delay)).collect()).await
+}
+
+/// Puts tasks on the `deliveries` queue, each with its own delay.
+pub async fn enqueue_delayed(queues: &Queues, tasks: &[Delayed]) -> Result<(), QueueError> {
+    enqueue_all(queues, tasks.iter().map(|Delayed { task, delay }| (task, *delay)).collect()).await
+}
+
+/// Puts tasks on the `deliveries` queue, each with its delay.
+async fn enqueue_all(queues: &Queues, tasks: Vec<(&Task, Duration)>) -> Result<(), QueueError> {
+    let sent = tasks.chunks(BATCH_MAX).map(|batch| send_batch(queues, &queues.settings.deliveries_url, batch));
     try_join_all(sent).await?;
     Ok(())
 }
@@ -25,7 +43,7 @@ pub async fn enqueue(queues: &Queues, tasks: &[Task], delay: Duration) -> Result
 /// Puts a task on the queue that it goes through: `deliveries`, or `slow-deliveries` for endpoints that have just timed out.
 pub async fn enqueue_routed(queues: &Queues, task: &Task, delay: Duration) -> Result<(), QueueError> {
     let queue_url = if task.slow { &queues.settings.slow_deliveries_url } else { &queues.settings.deliveries_url };
-    send_batch(queues, queue_url, vec![task], delay).await
+    send_batch(queues, queue_url, &[(task, delay)]).await
 }
 
 /// Makes `task` arrive at `due` or later: by a delayed message (up to a second late), or by a one-time schedule (up to a minute
@@ -40,8 +58,9 @@ pub async fn schedule(queues: &Queues, task: &Task, due: Timestamp) -> Result<()
 }
 
 /// Sends one batch, and sends the entries that SQS refused again after growing waits.
-async fn send_batch(queues: &Queues, queue_url: &str, tasks: Vec<&Task>, delay: Duration) -> Result<(), QueueError> {
-    let mut entries = tasks.iter().enumerate().map(|(index, task)| entry(index, task, delay)).collect::<Vec<_>>();
+async fn send_batch(queues: &Queues, queue_url: &str, tasks: &[(&Task, Duration)]) -> Result<(), QueueError> {
+    let entries = tasks.iter().enumerate().map(|(index, (task, delay))| entry(index, task, *delay));
+    let mut entries = entries.collect::<Vec<_>>();
     for tries in 0..BATCH_TRIES {
         back_off(&queues.random, tries).await;
         let call = queues.sqs.send_message_batch().queue_url(queue_url);

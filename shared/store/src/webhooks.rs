@@ -4,8 +4,9 @@ use crate::{
     Store,
     item::{Item, StoreError, Written, from_item, names, number, put_version, text, to_item, version_of},
     keys, quota,
+    shards::UNITS_MAX,
 };
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::ReturnConsumedCapacity};
 use domain::{
     account::AccountId,
     id::WebhookId,
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// The most tries of a change. A try fails if another worker writes first.
 const CHANGE_TRIES: usize = 8;
+
+/// The most webhooks that a filtered list reads at once. They stay near [`UNITS_MAX`], however large they are.
+const CHUNK_MAX: usize = 200;
 
 /// The result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +41,10 @@ pub async fn create(store: &Store, webhook: &Webhook) -> Result<Created, StoreEr
     }
 }
 
-/// Reads a webhook as it is now.
+/// Reads a webhook as it is now. An expired one counts as deleted.
 pub async fn get(store: &Store, account: &AccountId, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
-    get_item(store, account, id).await?.map(from_item).transpose()
+    let found: Option<Webhook> = get_item(store, account, id).await?.map(from_item).transpose()?;
+    Ok(found.filter(|webhook| !webhook.has_expired(store.clock.now())))
 }
 
 async fn get_item(store: &Store, account: &AccountId, id: WebhookId) -> Result<Option<Item>, StoreError> {
@@ -80,6 +85,9 @@ pub async fn change<E: From<StoreError>>(
         let Some(item) = read else { return Ok(None) };
         let version = version_of(&item);
         let mut webhook: Webhook = from_item(item)?;
+        if webhook.has_expired(store.clock.now()) {
+            return Ok(None);
+        }
         change(&mut webhook)?;
         match put_version(store, &store.settings.webhooks, to_item(&webhook)?, version + 1).await? {
             Written::Yes => return Ok(Some(webhook)),
@@ -91,7 +99,7 @@ pub async fn change<E: From<StoreError>>(
 
 /// Deletes a webhook. Returns false if there is none. A marker of the deletion is kept for as long as the webhook's deliveries.
 pub async fn delete(store: &Store, account: &AccountId, id: WebhookId) -> Result<bool, StoreError> {
-    if get_item(store, account, id).await?.is_none() {
+    if get(store, account, id).await?.is_none() {
         return Ok(false);
     }
     let mut deleted = keys::deleted_webhook(account, id);
@@ -128,7 +136,8 @@ fn query(store: &Store, account: &AccountId, prefix: &str) -> QueryFluentBuilder
     call.expression_attribute_values(":account", text(account)).expression_attribute_values(":prefix", text(prefix))
 }
 
-/// Reads up to `limit` of the account's webhooks that come after `after` in `order`, as they are now.
+/// Reads up to `limit` of the account's webhooks that come after `after` in `order`, as they are now. Expired ones are among them
+/// until DynamoDB deletes them: no event is sent to them.
 pub async fn page(
     store: &Store,
     account: &AccountId,
@@ -142,4 +151,44 @@ pub async fn page(
     let found = call.send().await?;
     let webhooks = found.items.unwrap_or_default().into_iter().map(from_item).collect::<Result<_, _>>()?;
     Ok(Page::first(webhooks, limit, found.last_evaluated_key.is_some(), |webhook: &Webhook| webhook.id))
+}
+
+/// Lists the account's webhooks that `keep` accepts and that come after `after`, newest first, without expired ones. It reads on
+/// until the page is full.
+/// If `keep` leaves most out, the page ends early once its read units are used up, with a cursor for the rest.
+pub async fn newest_where(
+    store: &Store,
+    account: &AccountId,
+    after: Option<WebhookId>,
+    limit: usize,
+    keep: impl Fn(&Webhook) -> bool,
+) -> Result<Page<Webhook, WebhookId>, StoreError> {
+    let (now, mut items, mut last, mut units) = (store.clock.now(), Vec::new(), after, 0.0);
+    let mut start = after.map(|after| keys::webhook(account, after));
+    let mut chunk = limit + 1;
+    loop {
+        let call = query(store, account, WebhookId::PREFIX).set_exclusive_start_key(start);
+        let call = call.limit(i32::try_from(chunk).unwrap_or(i32::MAX)).scan_index_forward(false);
+        let found = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await?;
+        for item in found.items.unwrap_or_default() {
+            let webhook: Webhook = from_item(item)?;
+            let id = webhook.id;
+            if keep(&webhook) && !webhook.has_expired(now) {
+                if items.len() == limit {
+                    return Ok(Page { items, next: last });
+                }
+                items.push(webhook);
+            }
+            last = Some(id);
+        }
+        units += found.consumed_capacity.and_then(|consumed| consumed.capacity_units).unwrap_or_default();
+        start = found.last_evaluated_key;
+        if start.is_none() {
+            return Ok(Page { items, next: None });
+        }
+        if units >= UNITS_MAX {
+            return Ok(Page { items, next: last });
+        }
+        chunk = (chunk * 4).min(CHUNK_MAX);
+    }
 }

@@ -1,11 +1,12 @@
 //! Logs: one JSON object a line, on standard error, which Lambda collects. Every field is at the top level, also those of the
-//! surrounding spans. Ids are fields. Secrets, tokens and bodies are never logged.
+//! surrounding spans. Ids are fields. Secrets, tokens and bodies are never logged. On a terminal, `infra/local` writes the same
+//! lines as text.
 //!
 //! In Lambda, a line that contains metrics is also a document in CloudWatch's embedded metric format, so that metrics need no
 //! lines of their own ([`crate::metrics`]).
 
 use crate::metrics;
-use domain::{delivery::Task, time::Clock};
+use domain::{delivery::Task, time::Clock, trace::TraceParent};
 use serde_json::json;
 use std::{
     fmt,
@@ -18,7 +19,7 @@ use tracing::{
     span::Record,
 };
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
     field::RecordFields,
     filter::{FilterExt, LevelFilter, Targets, filter_fn},
     fmt::{
@@ -50,10 +51,18 @@ const OURS: [&str; 12] = [
     "embedded_aws",
 ];
 
-/// Starts writing logs to standard error. `level` is a filter such as `info` or `warn,store=debug`.
-pub fn init(level: &str) {
+/// Starts writing JSON lines to standard error, for the events that `filter` lets through.
+pub fn init(filter: Targets) {
+    init_as(json(None, std::io::stderr), filter);
+}
+
+/// Starts writing logs with `lines` instead of as JSON. What may contain a secret never reaches it.
+pub fn init_as<L>(lines: L, filter: Targets)
+where
+    L: Layer<Registry> + Send + Sync,
+{
     // A second call, which tests make, keeps the settings of the first.
-    let _ = subscriber(filter(level), None, std::io::stderr).try_init();
+    let _ = tracing_subscriber::registry().with(safe(lines, filter)).try_init();
 }
 
 /// Starts writing a Lambda function's logs, filtered by `LOG_LEVEL` (default `info`). Metrics are written at every level.
@@ -61,7 +70,7 @@ pub fn init_lambda() {
     let filter = filter(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
     let filter = filter.with_target(metrics::TARGET, Level::INFO).with_target(REQUEST_SPAN, Level::INFO);
     let function_name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-    let _ = subscriber(filter, Some(function_name), std::io::stderr).try_init();
+    init_as(json(Some(function_name), std::io::stderr), filter);
 }
 
 /// Returns the subscriber that [`init`] and [`init_lambda`] install. With a `function_name`, lines with metrics are metrics
@@ -70,8 +79,20 @@ pub fn subscriber<W>(filter: Targets, function_name: Option<String>, writer: W) 
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt::layer().event_format(Line { function_name }).fmt_fields(Fields);
-    tracing_subscriber::registry().with(lines.with_writer(writer).with_filter(filter.and(filter_fn(is_safe))))
+    tracing_subscriber::registry().with(safe(json(function_name, writer), filter))
+}
+
+/// Returns the layer that writes JSON lines.
+fn json<W>(function_name: Option<String>, writer: W) -> impl Layer<Registry> + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer().event_format(Line { function_name }).fmt_fields(Fields).with_writer(writer)
+}
+
+/// Returns `lines` with a filter for the wanted events and against secrets.
+fn safe<L: Layer<Registry>>(lines: L, filter: Targets) -> impl Layer<Registry> {
+    lines.with_filter(filter.and(filter_fn(is_safe)))
 }
 
 fn filter(level: &str) -> Targets {
@@ -85,19 +106,25 @@ fn is_safe(line: &Metadata<'_>) -> bool {
     *line.level() <= Level::INFO || OURS.contains(&krate)
 }
 
-/// Creates the span of a delivery. Every line in it has the delivery's ids, and the attempt's number once [`attempt`] has set
-/// it.
+/// Creates the span of a delivery. Every line in it has the delivery's ids, the attempt's number once [`attempt`] has set it, and
+/// the id of the trace once [`trace`] has.
 pub fn delivery(task: &Task) -> Span {
     // The level error lets the span through at every log level, so every line has its ids.
     tracing::error_span!(
         "delivery", account = %task.account, webhook_id = %task.webhook(), event_id = %task.delivery.event,
-        delivery_id = %task.delivery, trigger = %task.trigger, attempt = tracing::field::Empty
+        delivery_id = %task.delivery, trigger = %task.trigger, attempt = tracing::field::Empty,
+        trace_id = tracing::field::Empty
     )
 }
 
 /// Sets the attempt's number in the current delivery's span, for the lines that follow.
 pub fn attempt(number: u32) {
     Span::current().record("attempt", number);
+}
+
+/// Sets the trace of the current delivery's span, for the lines that follow.
+pub fn trace(trace: &TraceParent) {
+    Span::current().record("trace_id", trace.trace_id());
 }
 
 /// Formats an event as a line.
@@ -171,6 +198,14 @@ impl Visit for Visitor<'_> {
         self.write(field, value);
     }
 
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if value.is_finite() {
+            self.write(field, value);
+        } else {
+            self.write(field, json!(null)); // JSON has no other numbers
+        }
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.write(field, value);
     }
@@ -212,6 +247,7 @@ impl LogLimit {
 mod tests {
     use super::*;
     use domain::{
+        cost::{US_EAST_1, Usage},
         delivery::{Attempt, Delivery, DeliveryStatus, Trigger},
         id::{DeliveryId, EventId, WebhookId},
         time::Timestamp,
@@ -240,6 +276,7 @@ mod tests {
             account: "acme".parse().expect("valid"),
             delivery,
             epoch: 0,
+            revision: 0,
             trigger: Trigger::FIRST,
             slot: None,
             slow: false,
@@ -262,7 +299,8 @@ mod tests {
         let mut delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
         delivery.status = if attempt.succeeded() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
         let next = (!attempt.succeeded()).then_some(Timestamp::from_unix_ms(60_000));
-        metrics::attempt(&attempt, &delivery, next);
+        let usage = Usage { read_milliunits: 1_500, write_milliunits: 2_000, bytes_sent: 1_234, lambda_us: 7_031 };
+        metrics::attempt(&attempt, &delivery, next, &US_EAST_1.cost(usage, 256));
     }
 
     #[test]
@@ -270,6 +308,8 @@ mod tests {
         let lines = lines("error", None, || {
             let _entered = delivery(&task()).entered();
             super::attempt(3);
+            let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().expect("a traceparent");
+            super::trace(&trace);
             tracing::error!(error = %"a \"quoted\"\nerror", count = -1, whole = true, "it failed");
         });
         let line = &lines[0];
@@ -280,6 +320,7 @@ mod tests {
         assert_eq!((&line["attempt"], &line["level"]), (&3.into(), &"ERROR".into()));
         assert_eq!((&line["message"], &line["error"]), (&"it failed".into(), &"a \"quoted\"\nerror".into()));
         assert_eq!((&line["count"], &line["whole"]), (&(-1).into(), &true.into()));
+        assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
         assert!(line.get("_aws").is_none());
     }
 

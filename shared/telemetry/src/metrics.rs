@@ -3,16 +3,24 @@
 //!
 //! | line | written |
 //! |---|---|
-//! | [`attempt`] | for each attempt, once its outcome is decided |
+//! | [`attempt`] | for each attempt, once its task has ended, with what it cost |
+//! | [`webhook_failing`] | for each webhook whose deliveries begin to fail |
 //! | [`webhook_disabled`] | for each webhook that Hookline itself disables |
+//! | [`webhook_recovered`] | for each webhook that a trial enables |
+//! | [`trial_failed`] | for each trial that fails |
+//! | [`delivery_failed`] | for each delivery whose last attempt fails |
 //! | [`throttled`] | when a rate limit delays or refuses something |
+//! | [`no_attempt`] | for each task that ended without an attempt: what it cost |
+//! | [`no_task`] | for what belongs to no task: what it cost |
 //!
-//! No id is ever a dimension, because AWS charges for each combination of dimensions.
+//! No id is ever a dimension, because AWS charges for each combination of dimensions. Costs are fields only: a saved query adds
+//! them up ([`domain::cost`] has the prices).
 
 use domain::{
+    cost::Cost,
     delivery::{Attempt, AttemptError, Delivery},
     time::Timestamp,
-    webhook::DisabledReason,
+    webhook::{DisabledReason, TrialOutcome},
 };
 use serde_json::{Value, json};
 
@@ -32,20 +40,24 @@ pub const FAILURE_CLASS: &str = "failure_class";
 pub const FAILURES: &str = "failures";
 
 /// Every metric and its unit.
-pub const METRICS: [(&str, &str); 8] = [
+pub const METRICS: [(&str, &str); 12] = [
     ("attempts", "Count"),
     ("successes", "Count"),
     (FAILURES, "Count"),
     ("latency_ms", "Milliseconds"), // of an attempt
     ("age_ms", "Milliseconds"),     // of an event, when it is delivered
     ("retries", "Count"),           // next attempts of the schedule
+    ("webhooks_failing", "Count"),
     ("webhooks_disabled", "Count"),
+    ("webhooks_recovered", "Count"),
+    ("trials_failed", "Count"),
+    ("deliveries_failed", "Count"),
     ("throttles", "Count"),
 ];
 
 /// Logs an attempt. `delivery` has the attempt recorded, and `next` is when the schedule's next attempt is due, if there is
-/// one.
-pub fn attempt(attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>) {
+/// one. `cost` is that of its task.
+pub fn attempt(attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>, cost: &Cost) {
     let succeeded = attempt.succeeded();
     let ended_ms = attempt.started_at.unix_ms().saturating_add_unsigned(attempt.duration_ms);
     let age = Timestamp::from_unix_ms(ended_ms).since(delivery.delivery.event.made_at());
@@ -63,13 +75,66 @@ pub fn attempt(attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>) 
         status_code = attempt.status_code,
         error = attempt.error.map(AttemptError::as_str),
         next_attempt_at = next.map(tracing::field::display),
+        read_units = thousandths(cost.usage.read_milliunits),
+        write_units = thousandths(cost.usage.write_milliunits),
+        bytes_sent = cost.usage.bytes_sent,
+        lambda_ms = thousandths(cost.usage.lambda_us),
+        cost_picodollars = cost.picodollars,
         "attempt"
     );
+}
+
+/// Logs what a task cost that ended without an attempt, because it waits, is requeued, or has nothing left to do.
+pub fn no_attempt(cost: &Cost) {
+    log_cost(cost, "no attempt");
+}
+
+/// Logs what belongs to no task: of one invocation, or of the start of a function.
+pub fn no_task(cost: &Cost) {
+    log_cost(cost, "no task");
+}
+
+fn log_cost(cost: &Cost, message: &str) {
+    tracing::info!(
+        target: TARGET,
+        read_units = thousandths(cost.usage.read_milliunits),
+        write_units = thousandths(cost.usage.write_milliunits),
+        bytes_sent = cost.usage.bytes_sent,
+        lambda_ms = thousandths(cost.usage.lambda_us),
+        cost_picodollars = cost.picodollars,
+        "{message}"
+    );
+}
+
+/// Returns a number of thousandths as a decimal number with at most three places.
+#[allow(clippy::cast_precision_loss, reason = "below 2^53, the nearest f64 is printed with the same digits")]
+fn thousandths(count: u64) -> f64 {
+    count as f64 / 1000.0
 }
 
 /// Logs that Hookline disabled a webhook.
 pub fn webhook_disabled(reason: DisabledReason) {
     tracing::warn!(target: TARGET, webhooks_disabled = 1, ?reason, "webhook disabled");
+}
+
+/// Logs that the deliveries of a webhook begin to fail.
+pub fn webhook_failing() {
+    tracing::warn!(target: TARGET, webhooks_failing = 1, "webhook failing");
+}
+
+/// Logs that a trial has enabled a webhook.
+pub fn webhook_recovered() {
+    tracing::info!(target: TARGET, webhooks_recovered = 1, "webhook recovered");
+}
+
+/// Logs that a trial has failed.
+pub fn trial_failed(outcome: TrialOutcome) {
+    tracing::info!(target: TARGET, trials_failed = 1, ?outcome, "trial failed");
+}
+
+/// Logs that the last attempt of a delivery has failed.
+pub fn delivery_failed() {
+    tracing::info!(target: TARGET, deliveries_failed = 1, "delivery failed");
 }
 
 /// Logs that a rate limit delayed or refused `count` deliveries or publications, as `what` says.

@@ -12,11 +12,12 @@
 //! | `start.rs` | from exec to the first answer of the local process |
 //! | `neighbours.rs` | a healthy endpoint beside others that hang or fail |
 //! | `growth.rs` | the cost of an event with more webhooks, stored deliveries, accounts or waiting messages |
+//! | `filters.rs` | the fan-out to 10,000 webhooks with 1,000 distinct filters, relative to one without |
 //! | `recovery.rs` | the recovery of 100,000 held events by the `publish` function |
 //! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
-//! | `cost/` | dollars a million deliveries on AWS |
+//! | `cost/` | dollars a million deliveries on AWS, and of polling |
 //! | `stack.rs` | the measured process |
-//! | `token.rs` | a token to publish with |
+//! | `token.rs` | a token |
 //! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and their HTTP |
 //! | `figures.rs` | percentiles, tables, JSON |
 
@@ -24,6 +25,7 @@
 
 mod cost;
 mod figures;
+mod filters;
 mod growth;
 mod http;
 mod latency;
@@ -67,8 +69,10 @@ enum Section {
     Start,
     Neighbours,
     Growth,
+    Filters,
     Recovery,
     Cost,
+    Polling,
     Weight,
 }
 
@@ -112,10 +116,12 @@ impl Section {
             Self::Start => start::measure(local, quick).await,
             Self::Neighbours => neighbours::measure(local, quick).await,
             Self::Growth => growth::measure(local, quick).await,
+            Self::Filters => filters::measure(quick).await,
             Self::Recovery => recovery::measure(quick).await,
             Self::Weight => weight::measure(quick).await,
-            // This section starts a runtime of its own, with simulated time.
+            // These sections start a runtime of their own, with simulated time.
             Self::Cost => tokio::task::spawn_blocking(cost::measure).await?,
+            Self::Polling => tokio::task::spawn_blocking(cost::polling::measure).await?,
         }
     }
 }

@@ -90,7 +90,7 @@ async fn recover([publish, api]: &[Executable; 2], events: u64) -> anyhow::Resul
     provision::provision(&aws, &config).await?;
     let app = App::new(aws.clients(), config, clock, Random::system());
     let account: AccountId = "acme".parse()?;
-    let token = token::publisher(&app, &account).await?;
+    let token = token::create(&app, &account).await?;
     let webhook = webhook_with_held_events(&app, &account, events).await?;
 
     let publish = Arc::new(Function::start(publish, &aws, &app, "publish").await?);
@@ -176,9 +176,9 @@ async fn begin(app: &App, webhook: &Webhook) -> anyhow::Result<()> {
     let now = app.clock.now();
     let enabled_at = webhook.enabled_at.context("the webhook is disabled")?;
     let (first, last) = (EventId::first_at(webhook.created_at), EventId::first_at(enabled_at));
-    let window = RecoveryWindow { run: now.unix_ms(), first, last };
+    let window = RecoveryWindow { run: now.unix_ms(), first, last, include_failed: true, backfill: false };
     let webhook = change(app, webhook, |webhook| webhook.add_recovery(window)).await?;
-    let job = Recover::begin(&webhook, window);
+    let job = Recover::of_window(&webhook, window);
     Ok(jobs::enqueue(&app.queues, &webhook.account, &Job::Recover(job)).await?)
 }
 

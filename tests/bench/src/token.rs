@@ -1,4 +1,4 @@
-//! A token to publish with, for sections that run without the local process.
+//! A token for sections that run without the local process.
 
 use application::App;
 use domain::{
@@ -8,13 +8,13 @@ use domain::{
 };
 use store::tokens;
 
-/// Creates a token that may publish for `account`, and returns its text.
-pub(crate) async fn publisher(app: &App, account: &AccountId) -> anyhow::Result<String> {
+/// Creates a token of `account` that may publish and manage, and returns its text.
+pub(crate) async fn create(app: &App, account: &AccountId) -> anyhow::Result<String> {
     let (text, now) = (token::generate(&app.random), app.clock.now());
     let token = Token {
         id: TokenId::new(now, &app.random),
         bound_to: Some(account.clone()),
-        scopes: vec![Scope::Publish],
+        scopes: vec![Scope::Manage, Scope::Publish],
         description: None,
         created_at: now,
         hash: token::hash(&text),

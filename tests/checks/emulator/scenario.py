@@ -1,7 +1,7 @@
 """Exercises a deployed stack, from the first token to the last dead letter, and asserts every step.
 
 `run` starts it against the emulator, with AWS's usual environment variables set. The arguments are the operator's command:
-`operate` with its stack.
+`hookline operate` with its stack.
 """
 
 import datetime
@@ -54,7 +54,7 @@ def step(title):
 def operate(*arguments):
     done = subprocess.run([*OPERATE, *arguments], capture_output=True, text=True)
     if done.returncode != 0:
-        raise SystemExit(f"operate {arguments}: {done.stderr}")
+        raise SystemExit(f"hookline operate {arguments}: {done.stderr}")
     return done.stdout.strip()
 
 

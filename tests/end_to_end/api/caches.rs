@@ -38,8 +38,9 @@ async fn a_custom_event_type_is_cached_for_thirty_seconds() {
     let object = RawValue::from_string("{}".to_owned()).expect("JSON");
     let sample = Sample { object, previous_data: None };
     let name = "custom.happened".parse().expect("a name");
-    let custom = CatalogueEntry { name, description: String::new(), sample };
-    let is_known = async |app| -> Result<bool, StoreError> { event_types::is_known(app, &custom.name).await };
+    let custom = CatalogueEntry::new(name, "", sample);
+    let is_known =
+        async |app| -> Result<bool, StoreError> { Ok(event_types::known(app, &custom.name).await?.is_some()) };
     assert!(!is_known(&world.app.store).await.expect("the table"));
     event_types::put(&other.store, &custom).await.expect("the table");
     assert!(is_known(&world.app.store).await.expect("the table"), "a new type is usable at once");

@@ -11,7 +11,9 @@ use crate::harness::stack::Stack;
 async fn a_delivery_shows_each_attempt_with_the_receivers_response() {
     let Some(stack) = Stack::with_schedule("0s,1s,1s,1s,1s").await else { return };
     let api = stack.api();
-    let busy = Answer::Reply(500, vec![("Content-Type", "text/plain".to_owned())], "the disk is full".to_owned());
+    // A reused connection that ends without an answer would be replaced within the attempt.
+    let headers = vec![("Content-Type", "text/plain".to_owned()), ("Connection", "close".to_owned())];
+    let busy = Answer::Reply(500, headers, "the disk is full".to_owned());
     let done = Answer::Reply(202, Vec::new(), r#"{"status":"received"}"#.to_owned());
     let receiver = Receiver::in_turn(vec![busy, Answer::Drop, done]).await;
     let webhook = api.register(&receiver.url("/"), &["resource.created"]).await;

@@ -17,7 +17,7 @@ const UNUSED: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 struct Operation {
     method: Method,
     path: String,
-    /// The scopes, one of which the token must have. Empty if the operation needs no token.
+    /// The scopes, one of which the token must have. An entry with a space asks for several. Empty if the operation needs no token.
     scopes: Vec<String>,
 }
 
@@ -27,10 +27,10 @@ async fn operations(api: &Api) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
-            let alternatives = operation["security"].as_array().cloned().unwrap_or_default();
-            let scopes = alternatives.iter().flat_map(|one| one["bearer"].as_array().expect("scopes").iter().map(text));
+            assert!(operation["security"].is_array(), "{method} {path} says whether it needs a token");
+            let scopes = operation["x-scopes"].as_array().cloned().unwrap_or_default();
             let method = method.to_uppercase().parse().expect("a method");
-            operations.push(Operation { method, path: path.clone(), scopes: scopes.collect() });
+            operations.push(Operation { method, path: path.clone(), scopes: scopes.iter().map(text).collect() });
         }
     }
     assert!(operations.len() > 20, "the document lists every operation: {}", operations.len());
@@ -45,7 +45,8 @@ fn body_of(operation: &Operation, webhook: &str) -> Option<Value> {
         ("POST", "/v1/webhooks/test") => json!({ "webhook_id": webhook, "event_type": "user.created" }),
         ("POST", path) if path.ends_with("/recover") => json!({ "since": "2020-01-01T00:00:00Z" }),
         ("POST", path) if path.ends_with("/rotate-secret") => json!({ "secret": "a-secret-of-the-rivals" }),
-        ("POST", "/v1/events") => json!({ "type": "user.created", "data": { "object": {} } }),
+        ("POST", "/v1/signatures/debug") => json!({ "webhook_id": webhook, "headers": {}, "body": "" }),
+        ("POST", "/v1/events" | "/v1/events/dry-run") => json!({ "type": "user.created", "data": { "object": {} } }),
         ("POST", "/v1/events/batch") => json!({ "events": [{ "type": "user.created", "data": { "object": {} } }] }),
         ("POST", "/v1/event-types") => json!({ "name": "rival.type" }),
         ("POST", "/v1/tokens") => json!({ "account": "acme" }),
@@ -61,10 +62,11 @@ async fn ask(api: &Api, operation: &Operation, ids: &Ids) -> Reply {
     api.send(operation.method.clone(), &path, body).await
 }
 
-/// The ids that replace `{id}` in the paths.
+/// The ids that replace `{id}` and `{recovery_id}` in the paths.
 #[derive(Clone, Debug)]
 struct Ids {
     webhook: String,
+    recovery: String,
     event: String,
     delivery: String,
     token: String,
@@ -73,13 +75,20 @@ struct Ids {
 impl Ids {
     fn unused() -> Self {
         let id = |prefix| format!("{prefix}{UNUSED}");
-        Self { webhook: id("wh_"), event: id("evt_"), delivery: format!("dlv_{UNUSED}{UNUSED}"), token: id("tok_") }
+        Self {
+            webhook: id("wh_"),
+            recovery: id("rcv_"),
+            event: id("evt_"),
+            delivery: format!("dlv_{UNUSED}{UNUSED}"),
+            token: id("tok_"),
+        }
     }
 
     /// The same text for every id.
     fn all(text: &str) -> Self {
         let text = text.to_owned();
-        Self { webhook: text.clone(), event: text.clone(), delivery: text.clone(), token: text }
+        let [webhook, recovery, event, delivery] = std::array::from_fn(|_| text.clone());
+        Self { webhook, recovery, event, delivery, token: text }
     }
 
     fn put_into(&self, path: &str) -> String {
@@ -89,7 +98,7 @@ impl Ids {
             "deliveries" => &self.delivery,
             _ => &self.token,
         };
-        path.replace("{id}", id).replace("{name}", id)
+        path.replace("{id}", id).replace("{recovery_id}", &self.recovery).replace("{name}", id)
     }
 }
 
@@ -106,7 +115,9 @@ async fn victim(platform: &Api) -> (Api, Ids, Receiver) {
     let webhook = acme.register(&receiver.url("/"), &["user.created"]).await.id;
     let event = acme.publish("user.created").await.id();
     let delivery = acme.delivery_when(&event, &webhook, |delivery| delivery["status"] == "delivered").await;
-    (acme, Ids { webhook, event, delivery: text(&delivery["id"]), token }, receiver)
+    let recovery = acme.post(&format!("/v1/webhooks/{webhook}/recover"), &json!({})).await.expect(202);
+    let [delivery, recovery] = [&delivery["id"], &recovery["id"]].map(text);
+    (acme, Ids { webhook, recovery, event, delivery, token }, receiver)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,14 +140,16 @@ async fn every_operation_hides_another_accounts_objects() {
         let reply = ask(&rival, operation, &ids).await;
         if operation.scopes == ["platform"] {
             reply.problem(403);
-        } else if operation.path.contains("{id}") || operation.path == "/v1/webhooks/test" {
+        } else if operation.path.contains("{id}")
+            || ["/v1/webhooks/test", "/v1/signatures/debug"].contains(&operation.path.as_str())
+        {
             reply.problem(404);
             // Another account's object gets the same bytes as a missing one.
             let unused = ask(&rival, operation, &Ids::unused()).await;
             assert_eq!((reply.status, &reply.text), (unused.status, &unused.text), "{what}");
         } else {
             assert!(reply.status < 300, "{what}: {}", reply.text);
-            for id in [&ids.webhook, &ids.event, &ids.delivery, &ids.token] {
+            for id in [&ids.webhook, &ids.recovery, &ids.event, &ids.delivery, &ids.token] {
                 assert!(!reply.text.contains(id.as_str()), "{what} shows {id}: {}", reply.text);
             }
         }

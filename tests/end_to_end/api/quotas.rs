@@ -83,7 +83,7 @@ async fn concurrent_registrations_never_exceed_the_quota() {
 fn entry(name: &str, object: &str) -> CatalogueEntry {
     let object = RawValue::from_string(object.to_owned()).expect("JSON");
     let sample = Sample { object, previous_data: None };
-    CatalogueEntry { name: name.parse().expect("a name"), description: String::new(), sample }
+    CatalogueEntry::new(name.parse().expect("a name"), "", sample)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

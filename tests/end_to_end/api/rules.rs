@@ -86,6 +86,11 @@ fn webhook_cases() -> Vec<(&'static str, Value, &'static [&'static str])> {
         ("rate_limit", json!(-1), &["/rate_limit"]),
         ("rate_limit", json!(1001), &["/rate_limit"]),
         ("rate_limit", json!(1.5), &["/rate_limit"]),
+        ("filter", json!("x"), &["/filter"]),
+        ("filter", json!({}), &["/filter"]),
+        ("filter", json!({ "id": ["x"], "type": [] }), &["/filter/id", "/filter/type"]),
+        ("filter", json!({ "data": { "object": { "a": [{ "prefix": 5 }] } } }), &["/filter/data/object/a/0/prefix"]),
+        ("filter", json!({ "type": ["a"], "$or": [{ "type": ["b"] }, {}] }), &["/filter/$or/0/type", "/filter/$or/1"]),
         ("id", json!("wh_1"), &["/id"]),
         ("Url", json!(URL), &["/Url"]),
         ("", json!(1), &["/"]),
@@ -112,10 +117,15 @@ async fn webhook_rules_hold_at_creation_and_at_change() {
         ("status", json!(null), &["/status"]),
         ("status", json!("gone"), &["/status"]),
         ("status", json!(true), &["/status"]),
+        ("held", json!("recover"), &["/held"]),
+        ("held", json!("drop"), &["/held"]),
+        ("held", json!(null), &["/held"]),
         ("disabled_reason", json!("manual"), &["/disabled_reason"]),
         ("created_at", json!("2025-02-18T10:30:00Z"), &["/created_at"]),
     ];
     check(&api, Method::PATCH, &path, &json!({}), only_here).await;
+    let disabled = json!({ "status": "disabled" });
+    check(&api, Method::PATCH, &path, &disabled, vec![("held", json!("cancel"), &["/held"])]).await;
     assert_eq!(api.get(&path).await.expect(200), before, "a refused body changed something");
 }
 
@@ -168,18 +178,21 @@ async fn rules_of_tests_rotations_and_recoveries_hold() {
     let path = format!("/v1/webhooks/{webhook}/recover");
     let good = json!({ "since": "2025-02-18T10:30:00Z", "until": "2025-02-18T11:30:00+01:00" });
     let cases: Vec<(&str, Value, &[&str])> = vec![
-        ("since", json!(null), &["/since"]),
         ("since", json!(1_739_874_600), &["/since"]),
         ("since", json!("2025-02-18"), &["/since"]),
         ("since", json!("1969-12-31T23:59:59Z"), &["/since"]),
         ("since", json!("2025-02-18T10:31:00Z"), &["/since"]),
         ("until", json!("2025-02-18T10:29:00Z"), &["/since"]),
         ("until", json!("now"), &["/until"]),
+        ("include_failed", json!("no"), &["/include_failed"]),
+        ("backfill", json!(1), &["/backfill"]),
         ("to", json!("2025-02-18T10:31:00Z"), &["/to"]),
     ];
     let good = with(&good, "until", json!("2025-02-18T10:31:00Z"));
     check(&api, Method::POST, &path, &good, cases).await;
-    assert_eq!(api.post(&path, &json!({})).await.faults(), ["/since"]);
+    assert_eq!(api.post(&path, &good).await.faults(), ["/until"], "it ends before the registration");
+    let good = with(&good, "backfill", json!(true));
+    assert_eq!(api.post(&path, &json!([])).await.faults(), [""]);
     assert_eq!(api.post(&path, &json!({ "since": "2999-01-01T00:00:00Z" })).await.faults(), ["/since"]);
     assert_eq!(
         api.get(&format!("/v1/webhooks/{webhook}")).await.expect(200),
@@ -336,6 +349,7 @@ async fn query_rules_hold() {
             ("cursor=nonsense", &["/cursor"]),
             ("limit=1&limit=2", &["/limit"]),
             ("offset=1", &["/offset"]),
+            ("page=1&page=2", &["/page"]),
             ("limit=0&cursor=x&page=2", &["/cursor", "/limit", "/page"]),
         ] {
             assert_eq!(api.get(&format!("{path}?{query}")).await.faults(), faults, "{path}?{query}");
@@ -463,7 +477,7 @@ async fn values_at_the_limits_are_accepted() {
         // The limit counts characters, not bytes.
         json!({ "url": URL, "events": ["*"], "secret": "é".repeat(256) }),
         json!({ "url": URL, "events": types }),
-        json!({ "url": URL, "events": ["*"], "secret": null, "description": null, "rate_limit": null }),
+        json!({ "url": URL, "events": ["*"], "secret": null, "description": null, "rate_limit": null, "filter": null }),
     ] {
         assert_eq!(api.post("/v1/webhooks", &body).await.status, 201, "{body}");
     }

@@ -36,8 +36,11 @@ async fn another_accounts_objects_do_not_exist() {
     let event = acme.publish("user.created").await.id();
     let delivery = acme.delivery_when(&event, &webhook, |delivery| delivery["status"] == "delivered").await;
     let delivery = text(&delivery["id"]);
+    let recovery = acme.post(&format!("/v1/webhooks/{webhook}/recover"), &json!({})).await.expect(202);
     for path in [
         format!("/v1/webhooks/{webhook}"),
+        format!("/v1/webhooks/{webhook}/recoveries"),
+        format!("/v1/webhooks/{webhook}/recoveries/{}", text(&recovery["id"])),
         format!("/v1/webhooks/{webhook}/deliveries"),
         format!("/v1/webhooks/{webhook}/health"),
         format!("/v1/deliveries/{delivery}"),
@@ -49,6 +52,7 @@ async fn another_accounts_objects_do_not_exist() {
     rival.patch(&format!("/v1/webhooks/{webhook}"), &json!({ "status": "disabled" })).await.problem(404);
     rival.delete(&format!("/v1/webhooks/{webhook}")).await.problem(404);
     rival.post(&format!("/v1/webhooks/{webhook}/rotate-secret"), &json!({})).await.problem(404);
+    rival.post(&format!("/v1/webhooks/{webhook}/rotate-secret/finish"), &json!({})).await.problem(404);
     rival
         .post(&format!("/v1/webhooks/{webhook}/recover"), &json!({ "since": "2020-01-01T00:00:00Z" }))
         .await

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{Api, data, millis, text};
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::stack::Stack;
+use crate::harness::world::World;
 
 /// A URL that every endpoint policy accepts, and to which no test publishes.
 const URL: &str = "https://hooks.example.com/in";
@@ -27,7 +28,9 @@ async fn a_registered_webhook_has_every_documented_field() {
     assert_eq!(millis(&webhook["created_at"]), millis(&webhook["updated_at"]));
 
     let mut expected = webhook.clone();
-    expected.as_object_mut().expect("an object").remove("secret");
+    for shown_once in ["secret", "standard_secret"] {
+        expected.as_object_mut().expect("an object").remove(shown_once).expect("it is shown once");
+    }
     let path = format!("/v1/webhooks/{}", text(&webhook["id"]));
     assert_eq!(api.get(&path).await.expect(200), expected, "reading it shows everything but the secret");
     let page = api.get("/v1/webhooks").await.expect(200);
@@ -155,4 +158,25 @@ async fn walk(api: &Api, query: &str) -> (Vec<usize>, Vec<String>) {
         }
         cursor = format!("&cursor={}", text(&page["next_cursor"]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_keeps_its_entry_for_a_type_that_was_removed_from_the_catalogue() {
+    let world = World::new().await;
+    let process = world.api_process().await;
+    let ask = async |method: &str, path: &str, body: Value| process.ask(method, path, &body).await;
+    ask("POST", "/v1/event-types", json!({ "name": "order.shipped" })).await;
+    let body = json!({ "url": URL, "events": ["order.shipped", "user.created"] });
+    let (status, webhook) = ask("POST", "/v1/webhooks", body).await;
+    assert_eq!(status, 201, "{webhook:#}");
+    let path = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    assert_eq!(ask("DELETE", "/v1/event-types/order.shipped", Value::Null).await.0, 204);
+
+    let more = json!({ "events": ["order.shipped", "user.created", "user.updated"] });
+    let (status, changed) = ask("PATCH", &path, more.clone()).await;
+    assert_eq!((status, &changed["events"]), (200, &more["events"]), "{changed:#}");
+    let (status, problem) = ask("PATCH", &path, json!({ "events": ["order.shipped", "order.*"] })).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("#/events/1")), "{problem:#}");
+    assert_eq!(ask("PATCH", &path, json!({ "events": ["user.created"] })).await.0, 200);
+    assert_eq!(ask("PATCH", &path, more).await.0, 422, "an entry that was given up is a new one");
 }

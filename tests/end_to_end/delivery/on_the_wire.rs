@@ -1,7 +1,7 @@
 //! The request that a receiver gets: method, headers, both signatures and body, as
 //! `infra/docs/receiving.md` lists them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::client::{millis, text};
 use crate::harness::receiver::{Received, Receiver};
@@ -29,7 +29,7 @@ async fn a_delivery_has_every_header_and_the_documented_body() {
     check_user_agent(delivery.header("user-agent"));
     signature::check(delivery, &webhook.secret);
 
-    let sent: serde_json::Value = serde_json::from_slice(&delivery.body).expect("a JSON body");
+    let sent: Value = serde_json::from_slice(&delivery.body).expect("a JSON body");
     let members: Vec<_> = sent.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(members.len(), 5, "{members:?}");
     assert!(text(&sent["id"]).starts_with("evt_"));
@@ -37,6 +37,27 @@ async fn a_delivery_has_every_header_and_the_documented_body() {
     assert_eq!(sent["data"], json!({ "object": object }));
     assert_eq!(sent["previous_data"], previous);
     check_timestamps(delivery, millis(&sent["created_at"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_has_the_headers_of_the_openapi_document_and_no_others() {
+    let stack = Stack::start().await;
+    let document = stack.api().get("/v1/openapi.json").await.expect(200);
+    let parameters = document["webhooks"]["user.created"]["post"]["parameters"].as_array().expect("parameters");
+    let name = |parameter: &Value| {
+        let pointer = text(&parameter["$ref"]);
+        text(&document.pointer(pointer.trim_start_matches('#')).expect("a parameter")["name"]).to_lowercase()
+    };
+    let mut described: Vec<_> = parameters.iter().map(name).collect();
+    described.extend(["accept", "content-length", "content-type", "host"].map(str::to_owned)); // those of HTTP itself
+    let receiver = Receiver::answering(204).await;
+    stack.api().register(&receiver.url("/"), &["*"]).await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    stack.api().with_header("traceparent", trace).publish("user.created").await;
+    let mut sent: Vec<_> = receiver.wait_for(1).await[0].headers.keys().map(|name| name.as_str().to_owned()).collect();
+    described.sort();
+    sent.sort();
+    assert_eq!(sent, described);
 }
 
 /// Checks for `Hookline/<version>` with a version of three numbers.

@@ -1,5 +1,5 @@
-//! Recovery: the events that a disabled webhook missed are held, and sent when the user asks for a
-//! recovery.
+//! Recovery: the events that a disabled webhook missed are held, and sent when it is enabled, or when
+//! the user asks for a recovery.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::harness::stack::Stack;
 use crate::harness::world::{World, acme};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recovery_sends_held_and_missed_events_once() {
+async fn enabling_sends_held_and_missed_events_once() {
     let stack = Stack::start().await;
     let api = stack.api();
     let receiver = Receiver::in_turn(vec![Answer::status(200), Answer::status(500), Answer::status(200)]).await;
@@ -40,12 +40,10 @@ async fn a_recovery_sends_held_and_missed_events_once() {
 
     let enabled = api.patch(&path, &json!({ "status": "enabled" })).await.expect(200);
     assert_eq!((&enabled["disabled_reason"], &enabled["disabled_at"]), (&Value::Null, &Value::Null));
-    assert_eq!(api.delivery(&failing, &webhook.id).await["status"], "held", "enabling alone sends nothing");
-    api.post(&format!("{path}/recover"), &recover).await.expect(202);
     for event in [&failing, &missed] {
         api.delivery_when(event, &webhook.id, |delivery| delivery["status"] == "delivered").await;
     }
-    // A second recovery has nothing to send. The marker is published after it, and arrives when the
+    // Another recovery has nothing to send. The marker is published after it, and arrives when the
     // recovery is over.
     api.post(&format!("{path}/recover"), &recover).await.expect(202);
     let marker = api.publish("user.created").await.id();
@@ -99,9 +97,14 @@ async fn a_recovery_after_a_day_of_outage_sends_every_event_once_oldest_first() 
     let enabled =
         webhooks::change(&world.app.store, &account, webhook, enable).await.expect("the table").expect("the webhook");
     let until = world.app.clock.now();
-    let window =
-        RecoveryWindow { run: until.unix_ms(), first: EventId::first_at(morning), last: EventId::first_at(until) };
-    let job = Recover::begin(&enabled, window);
+    let window = RecoveryWindow {
+        run: until.unix_ms(),
+        first: EventId::first_at(morning),
+        last: EventId::first_at(until),
+        include_failed: true,
+        backfill: false,
+    };
+    let job = Recover::of_window(&enabled, window);
     jobs::enqueue(&world.app.queues, &account, &Job::Recover(job)).await.expect("the queue");
     world.work().await;
     // The tasks from before the disabling become due meanwhile, and have nothing to do.

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::client::text;
-use crate::harness::receiver::Receiver;
+use crate::harness::client::{data, text};
+use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::signature;
 use crate::harness::stack::Stack;
 
@@ -29,6 +29,7 @@ async fn every_documented_type_has_a_sample_that_is_delivered_like_an_event() {
         let body = json!({ "webhook_id": webhook.id, "event_type": kind });
         let delivery = api.post("/v1/webhooks/test", &body).await.expect(202);
         assert_eq!((&delivery["event_type"], &delivery["webhook_id"]), (&json!(kind), &json!(webhook.id)));
+        assert_eq!(delivery["test"], true);
 
         let seen = receiver.wait_for(before + 1).await;
         let sent = &seen[before];
@@ -97,6 +98,28 @@ async fn a_410_to_a_test_does_not_disable_the_webhook() {
     api.get_when(&path, |delivery| delivery["status"] == "failed").await;
     let shown = api.get(&format!("/v1/webhooks/{}", webhook.id)).await.expect(200);
     assert_eq!(shown["status"], "enabled", "{shown:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_is_marked_wherever_it_is_shown_and_does_not_count_for_health() {
+    let stack = Stack::start().await;
+    let api = stack.api();
+    let receiver = Receiver::in_turn([200, 500].map(Answer::status).to_vec()).await;
+    let webhook = api.register(&receiver.url("/"), &["user.created"]).await;
+    let event = api.publish("user.created").await.id();
+    api.delivery_when(&event, &webhook.id, |delivery| delivery["status"] == "delivered").await;
+    let body = json!({ "webhook_id": webhook.id, "event_type": "user.created" });
+    let test = api.post("/v1/webhooks/test", &body).await.expect(202);
+    let failed = |delivery: &Value| delivery["status"] == "failed";
+    let read = api.get_when(&format!("/v1/deliveries/{}", text(&test["id"])), failed).await;
+    let of_event = api.get(&format!("/v1/events/{}", text(&test["event_id"]))).await.expect(200);
+    let list = api.get(&format!("/v1/webhooks/{}/deliveries", webhook.id)).await.expect(200);
+    let marks: Vec<_> = data(&list).iter().map(|delivery| delivery["test"].clone()).collect();
+    assert_eq!(marks, [true, false], "newest first");
+    assert_eq!((&read["test"], &of_event["deliveries"][0]["test"]), (&json!(true), &json!(true)));
+    let health = api.get(&format!("/v1/webhooks/{}/health", webhook.id)).await.expect(200);
+    assert_eq!((&health["deliveries"], &health["delivered_share"]), (&json!(1), &json!(1.0)));
+    assert_eq!(health["last_failure"], Value::Null, "the test has failed, but it does not count");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,10 +12,16 @@ pub(crate) fn build(package: &str) -> PathBuf {
 
 /// Builds packages; returns each one's executable of the same name.
 pub(crate) fn build_all(packages: &[&str]) -> HashMap<String, PathBuf> {
+    let named: Vec<_> = packages.iter().map(|package| (*package, *package)).collect();
+    build_named(&named)
+}
+
+/// Builds packages, each with the name of its executable; returns the executables by name.
+pub(crate) fn build_named(packages: &[(&str, &str)]) -> HashMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let output = std::process::Command::new(cargo)
         .args(["build", "--message-format", "json-render-diagnostics"])
-        .args(packages.iter().flat_map(|package| ["--package", package, "--bin", package]))
+        .args(packages.iter().flat_map(|(package, name)| ["--package", package, "--bin", name]))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo runs");

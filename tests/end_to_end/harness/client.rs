@@ -21,6 +21,7 @@ pub(crate) struct Api {
     token: Option<String>,
     account: Option<String>,
     idempotency_key: Option<String>,
+    header: Option<(&'static str, String)>,
 }
 
 /// A response of the API.
@@ -46,7 +47,7 @@ pub(crate) struct Registered {
 impl Api {
     pub(crate) fn new(base: &str, token: Option<&str>, account: Option<&str>) -> Self {
         let [token, account] = [token, account].map(|value| value.map(str::to_owned));
-        Self { client: client(base), base: base.to_owned(), token, account, idempotency_key: None }
+        Self { client: client(base), base: base.to_owned(), token, account, idempotency_key: None, header: None }
     }
 
     /// The same client with another token, or with none.
@@ -69,6 +70,11 @@ impl Api {
         Self { idempotency_key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same client with one more header on every request.
+    pub(crate) fn with_header(&self, name: &'static str, value: &str) -> Self {
+        Self { header: Some((name, value.to_owned())), ..self.clone() }
+    }
+
     /// Sends a request with exactly this body; `Err` if no complete response arrives.
     pub(crate) async fn try_send(
         &self,
@@ -85,6 +91,9 @@ impl Api {
         }
         if let Some(key) = &self.idempotency_key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(*name, value);
         }
         if let Some((content_type, bytes)) = body {
             request = request.header(CONTENT_TYPE, content_type).body(bytes);

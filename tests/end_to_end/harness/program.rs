@@ -1,5 +1,7 @@
 //! A child process whose output a test can wait for. It is killed when the test ends.
 
+use std::fs::File;
+use std::io::BufRead;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,25 @@ impl Program {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let stdout = keep_lines(child.stdout.take().expect("stdout is piped"));
         let stderr = keep_lines(child.stderr.take().expect("stderr is piped"));
+        Self { name, child, stdout, stderr }
+    }
+
+    /// Starts `command` on a terminal, whose lines count as stdout.
+    pub(crate) fn spawn_on_terminal(mut command: Command) -> Self {
+        let name = command.as_std().get_program().to_string_lossy().into_owned();
+        let (ours, programs) = terminal();
+        let second = programs.try_clone().expect("a second handle");
+        command.stdin(Stdio::null()).stdout(programs).stderr(second).kill_on_drop(true);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        // The command has the terminal's other handles: the lines end once the process alone has had some.
+        drop(command);
+        let (sender, stdout) = watch::channel(Vec::new());
+        std::thread::spawn(move || {
+            for line in std::io::BufReader::new(ours).lines().map_while(Result::ok) {
+                sender.send_modify(|kept: &mut Vec<String>| kept.push(line));
+            }
+        });
+        let (_, stderr) = watch::channel(Vec::new());
         Self { name, child, stdout, stderr }
     }
 
@@ -92,17 +113,22 @@ impl Program {
         self.child.kill().await.expect("the process can be killed");
     }
 
-    /// Sends a signal such as `TERM`; returns the status with which the process ends.
+    /// Sends a signal such as `TERM`, or `KILL`; returns the status with which the process ends.
     pub(crate) async fn end_by(&mut self, signal: &str) -> ExitStatus {
+        self.send(signal).await;
+        tokio::time::timeout(DEADLINE, self.child.wait())
+            .await
+            .unwrap_or_else(|_| panic!("{} did not end after SIG{signal}", self.name))
+            .expect("the process can be waited for")
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub(crate) async fn send(&self, signal: &str) {
         let id = self.id().to_string();
         // The standard library only sends SIGKILL. Sending another signal would need unsafe code.
         let sent =
             Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &id]).status().await.expect("sh runs");
         assert!(sent.success(), "SIG{signal} could not be sent to {id}");
-        tokio::time::timeout(DEADLINE, self.child.wait())
-            .await
-            .unwrap_or_else(|_| panic!("{} did not end after SIG{signal}", self.name))
-            .expect("the process can be waited for")
     }
 }
 
@@ -141,6 +167,16 @@ fn keep_lines(output: impl AsyncRead + Send + Unpin + 'static) -> watch::Receive
         }
     });
     receiver
+}
+
+/// Opens a terminal; returns our end and the program's.
+fn terminal() -> (File, File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).and_then(|()| unlockpt(&ours)).expect("a terminal for this user");
+    let name = ptsname(&ours, Vec::new()).expect("a terminal with a name").into_string().expect("a path");
+    let programs = File::options().read(true).write(true).open(name).expect("the program's end");
+    (File::from(ours), programs)
 }
 
 /// Whether `program` runs here and ends with success for the arguments `probe`. Prints a note if

@@ -115,7 +115,15 @@ impl Receiver {
     /// Answers as `script` says. The script receives the number of earlier requests, and the
     /// request.
     pub(crate) async fn scripted(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        Self::on_port(0, script).await
+    }
+
+    /// The same on a port that is free; 0 picks one.
+    pub(crate) async fn on_port(
+        port: u16,
+        script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (requests, script): (Arc<Requests>, Arc<Script>) = (Arc::default(), Arc::new(script));
         let shared = Arc::clone(&requests);

@@ -14,12 +14,13 @@ pub(crate) struct ApiProcess {
     router: Router,
     token: String,
     account: &'static str,
+    header: Option<(&'static str, &'static str)>,
 }
 
 impl ApiProcess {
     /// Starts a process on `app`. Its requests carry `token` and name the account `acme`.
     pub(crate) fn new(app: &App, token: &str) -> Self {
-        Self { router: api::router(app.clone()), token: token.to_owned(), account: "acme" }
+        Self { router: api::router(app.clone()), token: token.to_owned(), account: "acme", header: None }
     }
 
     /// The same process, with another token in the requests.
@@ -32,9 +33,16 @@ impl ApiProcess {
         Self { account, ..self.clone() }
     }
 
+    /// The same process, with one more header in the requests.
+    pub(crate) fn with_header(&self, name: &'static str, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self.clone() }
+    }
+
     /// Sends a request; returns the response, its body unread.
     pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
+        let (name, value) = self.header.unwrap_or(("User-Agent", "test"));
         let request = Request::builder()
+            .header(name, value)
             .method(method)
             .uri(path)
             .header("Authorization", format!("Bearer {}", self.token))

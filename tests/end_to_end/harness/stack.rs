@@ -25,7 +25,10 @@ const DATA: (&str, &str) = ("--data", "HOOKLINE_DATA");
 const TOKEN: (&str, &str) = ("--token", "HOOKLINE_TOKEN");
 const SCHEDULE: (&str, &str) = ("--retry-schedule", "RETRY_SCHEDULE");
 const STRICT: (&str, &str) = ("--strict-endpoints", "STRICT_ENDPOINTS");
-const SETTINGS: [(&str, &str); 5] = [LISTEN, DATA, TOKEN, SCHEDULE, STRICT];
+const CORS: (&str, &str) = ("--cors-allow-origins", "CORS_ALLOW_ORIGINS");
+const SETTINGS: [(&str, &str); 6] = [LISTEN, DATA, TOKEN, SCHEDULE, STRICT, CORS];
+/// Further variables that change what the local process does.
+const FURTHER: [&str; 4] = ["LOG_LEVEL", "LOG_FORMAT", "NO_COLOR", "TRIAL_SCHEDULE"];
 
 /// How to start the local process.
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
@@ -35,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) schedule: Option<&'static str>,
     /// Whether `--strict-endpoints` is given.
     pub(crate) strict: bool,
+    /// The value of `--cors-allow-origins`, if it is given.
+    pub(crate) cors: Option<&'static str>,
     /// Whether `--ephemeral` is given instead of `--data`.
     pub(crate) ephemeral: bool,
     /// Whether `--token` is given.
@@ -43,6 +48,12 @@ pub(crate) struct Options {
     pub(crate) environment: bool,
     /// The value of `LOG_LEVEL`, if it is set.
     pub(crate) log_level: Option<&'static str>,
+    /// Whether the process has a terminal, with colours.
+    pub(crate) terminal: bool,
+    /// The port to listen on; 0 picks one.
+    pub(crate) port: u16,
+    /// Further variables of its environment.
+    pub(crate) variables: Vec<(&'static str, &'static str)>,
     /// A command that executes the command in its last arguments, such as `nsenter`. The process is
     /// started through it.
     pub(crate) within: Vec<String>,
@@ -53,10 +64,14 @@ impl Default for Options {
         Self {
             schedule: None,
             strict: false,
+            cors: None,
             ephemeral: true,
             token: true,
             environment: false,
             log_level: None,
+            terminal: false,
+            port: 0,
+            variables: vec![],
             within: vec![],
         }
     }
@@ -169,9 +184,22 @@ impl Stack {
         self.folder.path()
     }
 
+    /// Whether the process has a terminal.
+    pub(crate) fn is_on_terminal(&self) -> bool {
+        self.options.terminal
+    }
+
     /// The process and its output.
     pub(crate) fn program(&self) -> &Program {
         self.program.as_ref().expect("the target is a local process")
+    }
+
+    /// Waits until the process ends by itself; checks that it ends with success, and returns all lines of
+    /// stdout.
+    pub(crate) async fn end(&mut self) -> Vec<String> {
+        let (status, stdout, _) = self.program.take().expect("the process runs").end().await;
+        assert!(status.success(), "the process should end cleanly, it ended with {status}");
+        stdout
     }
 
     /// Kills the process with SIGKILL.
@@ -206,6 +234,13 @@ impl Stack {
         self.restart().await;
     }
 
+    /// As [`Self::restart`], on the same port.
+    pub(crate) async fn restart_in_place(&mut self) {
+        let port = self.base.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.expect("a local process has a port");
+        self.restart_as(|options| options.port = port).await;
+    }
+
     /// Starts the process again with the same folder and options, on a new port.
     pub(crate) async fn restart(&mut self) {
         assert!(self.program.is_none(), "the process must have ended");
@@ -226,11 +261,28 @@ pub(crate) async fn refusal(options: &Options, folder: &Path) -> String {
 
 /// Starts `local`; waits for its first line, and returns the process and its URL.
 async fn spawn(options: &Options, folder: &Path, token: &str) -> (Program, String) {
-    let program = Program::spawn(command(options, folder, token));
+    let command = command(options, folder, token);
+    let program = if options.terminal { Program::spawn_on_terminal(command) } else { Program::spawn(command) };
     let first = program.first_line().await;
     let base = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("the first line on stdout is {first:?}"));
     assert!(base.starts_with("http://127.0.0.1:") && !base.ends_with(":0"), "the first line on stdout is {first:?}");
     (program, base.to_owned())
+}
+
+/// Starts `local` in `folder` with these arguments and variables alone.
+pub(crate) fn start_as(arguments: &[&str], variables: &[(&str, &str)], folder: &Path) -> Program {
+    let mut command = Command::new(executable());
+    without_settings(&mut command, folder);
+    command.args(arguments).envs(variables.iter().copied());
+    Program::spawn(command)
+}
+
+/// Makes `command` run in `folder`, whatever the environment of the tests says.
+fn without_settings(command: &mut Command, folder: &Path) {
+    command.current_dir(folder).env("TERM", "xterm");
+    for variable in SETTINGS.map(|(_, variable)| variable).iter().chain(&FURTHER) {
+        command.env_remove(variable);
+    }
 }
 
 /// The command that starts `local` in `folder`.
@@ -243,10 +295,8 @@ fn command(options: &Options, folder: &Path, token: &str) -> Command {
             command
         }
     };
-    command.current_dir(folder).env_remove("LOG_LEVEL").envs(options.log_level.map(|level| ("LOG_LEVEL", level)));
-    for (_, variable) in SETTINGS {
-        command.env_remove(variable);
-    }
+    without_settings(&mut command, folder);
+    command.envs(options.log_level.map(|level| ("LOG_LEVEL", level))).envs(options.variables.iter().copied());
     let mut set = |(option, variable): (&str, &str), value: Option<&str>| {
         if options.environment {
             command.env(variable, value.unwrap_or("1"));
@@ -254,7 +304,7 @@ fn command(options: &Options, folder: &Path, token: &str) -> Command {
             command.arg(option).args(value);
         }
     };
-    set(LISTEN, Some("127.0.0.1:0"));
+    set(LISTEN, Some(&format!("127.0.0.1:{}", options.port)));
     if !options.ephemeral {
         set(DATA, Some("data"));
     }
@@ -266,6 +316,9 @@ fn command(options: &Options, folder: &Path, token: &str) -> Command {
     }
     if let Some(schedule) = options.schedule {
         set(SCHEDULE, Some(schedule));
+    }
+    if let Some(origins) = options.cors {
+        set(CORS, Some(origins));
     }
     if options.ephemeral {
         command.arg("--ephemeral");

@@ -116,7 +116,7 @@ async fn a_first_start_that_was_interrupted_is_completed_by_the_next() {
 async fn a_second_process_on_the_folder_is_refused_and_the_first_continues() {
     let Some(stack) = Stack::with(Options::durable()).await else { return };
     let line = refusal(&Options::durable(), stack.folder()).await;
-    assert_eq!(line, "the data folder data is in use by another process");
+    assert_eq!(line, "the data folder data is in use by another process: stop that one, or use another folder");
     stack.api().publish("user.created").await;
 }
 

@@ -81,6 +81,7 @@ async fn api_answers_a_request_from_api_gateway() {
     let answer = api.invoke(&event).await.expect("an answer");
     assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&202.into(), &false.into()), "{answer:#}");
     assert_eq!(answer["headers"]["content-type"], "application/json", "{answer:#}");
+    assert_eq!(answer["headers"]["x-request-id"], event["requestContext"]["requestId"], "{answer:#}");
     let published: Value = serde_json::from_str(&text(&answer["body"])).expect("JSON");
     let tasks = account.messages(&app.queues.settings.deliveries_url).await;
     let delivery = format!("dlv_{}{}", &text(&published["id"])[4..], &webhook.id.to_string()[3..]);

@@ -1,13 +1,16 @@
 //! The local process: its options and output, its data across restarts, and its end by a signal.
 
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::harness::client::{Api, data, text};
 use crate::harness::program::Program;
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::signature;
-use crate::harness::stack::{Options, Stack};
+use crate::harness::stack::{Options, Stack, start_as};
 
 /// The options of a first run, without a token.
 fn without_token() -> Options {
@@ -143,4 +146,68 @@ async fn an_ephemeral_process_writes_no_files() {
 
     stack.restart().await;
     assert_eq!(data(&stack.api().get("/v1/webhooks").await.expect(200)).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_may_be_a_port_or_a_name() {
+    let Some(stack) = Stack::with(Options::default()).await else { return };
+    for (address, host) in [("0", "127.0.0.1"), ("localhost:0", "127.0.0.1"), ("[::1]:0", "[::1]")] {
+        if address == "[::1]:0" && TcpListener::bind(address).is_err() {
+            println!("skipped: this machine has no IPv6");
+            continue;
+        }
+        let program = start_as(&["--ephemeral", "--listen", address], &[], stack.folder());
+        let first = program.first_line().await;
+        let base = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}"));
+        assert!(base.starts_with(&format!("http://{host}:")) && !base.ends_with(":0"), "{address}: {first}");
+        Api::new(base, None, None).get("/healthz").await.expect(200);
+    }
+}
+
+/// Starts `local` with arguments and variables that it refuses; returns its exit status and what it says.
+async fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let (status, stdout, stderr) = start_as(arguments, variables, folder.path()).end().await;
+    assert!(stdout.is_empty(), "{arguments:?}: {stdout:?}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder is there").collect();
+    assert!(left.is_empty(), "{arguments:?} leaves {left:?}");
+    (status.code().expect("no signal ends it"), stderr.join("\n"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_options_are_refused_with_status_2_and_what_to_write() {
+    for (arguments, variables, hint) in [
+        (&["--listen", "here"][..], &[][..], "localhost:3001"),
+        (&["--listen", "127.0.0.1"], &[], "the port is missing"),
+        (&["--listen", "70000"], &[], "from 0 to 65535"),
+        (&[], &[("HOOKLINE_LISTEN", "::1")], "[::1]:3000"),
+        (&["--log-level", "verbose"], &[], "off, error, warn, info, debug or trace"),
+        (&[], &[("LOG_LEVEL", "verbose")], "off, error, warn, info, debug or trace"),
+        (&["--log-format", "xml"], &[], "auto, text, json"),
+        (&["--ephemeral", "--data", "data"], &[], "leave one of them out"),
+        (&["--ephemeral", "--data", "data"], &[("HOOKLINE_DATA", "other")], "leave one of them out"),
+    ] {
+        let (status, said) = refused(arguments, variables).await;
+        assert_eq!(status, 2, "{arguments:?} {variables:?}: {said}");
+        assert!(said.starts_with("error: ") && said.contains(hint), "{arguments:?} {variables:?}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_is_taken_is_refused_before_the_data_is_touched() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let (status, said) = refused(&["--listen", &address, "--data", "data"], &[]).await;
+    assert_eq!(status, 1, "{said}");
+    let hint = format!("error: another program listens on {address}; choose another port: --listen ");
+    assert!(said.starts_with(&hint), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ephemeral_on_the_command_line_wins_over_a_folder_in_the_environment() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let arguments = ["--ephemeral", "--listen", "127.0.0.1:0"];
+    let program = start_as(&arguments, &[("HOOKLINE_DATA", "data")], folder.path());
+    program.line("where the data is", |line| line.contains("nothing is kept").then_some(())).await;
+    assert!(!folder.path().join("data").exists());
 }

@@ -20,7 +20,9 @@ async fn nothing_secret_is_printed_at_the_most_verbose_log_level() {
     let options = Options { log_level: Some("trace"), ..Options::durable() };
     let Some(mut stack) = Stack::with(options.schedule("0s,1s")).await else { return };
     let api = stack.api();
-    let failure = Answer::Reply(500, vec![("X-Own", ANSWER.to_owned())], ANSWER.to_owned());
+    // A reused connection that ends without an answer would be replaced within the attempt.
+    let headers = vec![("X-Own", ANSWER.to_owned()), ("Connection", "close".to_owned())];
+    let failure = Answer::Reply(500, headers, ANSWER.to_owned());
     let receiver = Receiver::in_turn(vec![failure, Answer::Drop, Answer::status(200)]).await;
     let url = receiver.url(&format!("/{PATH}"));
     let webhook =
@@ -35,8 +37,10 @@ async fn nothing_secret_is_printed_at_the_most_verbose_log_level() {
     let disabled = |webhook: &serde_json::Value| webhook["status"] == "disabled";
     let path = format!("/v1/webhooks/{}", webhook.id);
     api.get_when(&path, disabled).await;
-    api.patch(&path, &json!({ "status": "enabled" })).await.expect(200);
+    api.patch(&path, &json!({ "status": "enabled", "held": "cancel" })).await.expect(200);
     api.post(&format!("{path}/rotate-secret"), &json!({ "secret": ROTATED })).await.expect(200);
+    let keyed = api.with_idempotency_key("rotation").post(&format!("{path}/rotate-secret"), &json!({})).await;
+    let derived = text(&keyed.expect(200)["secret"]);
     let delivery = text(&api.delivery(&failing, &webhook.id).await["id"]);
     api.post(&format!("/v1/deliveries/{delivery}/retry"), &json!({})).await.expect(202);
     receiver.wait_for(3).await;
@@ -47,12 +51,60 @@ async fn nothing_secret_is_printed_at_the_most_verbose_log_level() {
     let (stdout, stderr) = stack.terminate_and_read().await;
 
     let greeting = stdout.iter().filter(|line| line.contains(&token)).count();
-    assert!(greeting > 0 && stdout.iter().take_while(|line| !line.is_empty()).count() == 2, "{stdout:#?}");
+    assert!(greeting > 0 && stdout.iter().take_while(|line| !line.is_empty()).count() == 3, "{stdout:#?}");
     assert!(stderr.iter().any(|line| line.contains(r#""level":"INFO""#)), "nothing was logged: {stderr:#?}");
-    for secret in [SECRET, ROTATED, PAYLOAD, ANSWER, PATH, KEY, "a-wrong-token", &generated, &issued, &token] {
+    for secret in [SECRET, ROTATED, PAYLOAD, ANSWER, PATH, KEY, "a-wrong-token", &generated, &derived, &issued, &token]
+    {
         let found: Vec<_> = stderr.iter().filter(|line| line.contains(secret)).collect();
         assert!(found.is_empty(), "{secret} was logged: {found:#?}");
         let printed = stdout.iter().any(|line| line.contains(secret));
         assert_eq!(printed, secret == token, "{secret} on stdout");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_credential_of_a_webhook_option_is_printed() {
+    let options = Options { log_level: Some("trace"), ..Options::durable() };
+    let Some(mut stack) = Stack::with(options.schedule("0s")).await else { return };
+    let api = stack.api();
+    let secrets =
+        ["a-header-of-ours", "a-password-of-ours", "a-bearer-of-ours", "a-client-secret-of-ours", "an-access-token"];
+    let [header, password, bearer, client_secret, access_token] = secrets;
+    let receiver = Receiver::answering(200).await;
+    // It gives a token once, and then echoes the request for it in an error.
+    let token = format!(r#"{{"access_token":"{access_token}","expires_in":0}}"#);
+    let refusal = format!(r#"{{"error":"invalid_client","error_description":"{client_secret} {access_token}"}}"#);
+    let answers = vec![Answer::Reply(200, vec![], token), Answer::Reply(400, vec![], refusal)];
+    let server = Receiver::in_turn(answers).await;
+    let oauth2 = json!({
+        "type": "oauth2", "token_url": server.url("/token"), "client_id": "c", "client_secret": client_secret,
+    });
+    let authentications = [
+        json!({ "type": "basic", "username": "ada", "password": password }),
+        json!({ "type": "bearer", "token": bearer }),
+        oauth2,
+    ];
+    for auth in &authentications {
+        let body = json!({
+            "url": receiver.url("/"), "events": ["*"], "auth": auth, "headers": { "X-Key": header },
+        });
+        api.register_as(&body).await;
+    }
+    api.publish("user.created").await;
+    receiver.wait_for(3).await;
+    api.publish("user.created").await;
+    receiver.wait_for(5).await;
+    let page = api.get_when("/v1/webhooks", |page| page.to_string().contains("failures")).await;
+    assert!(!secrets.iter().any(|secret| page.to_string().contains(secret)), "{page:#}");
+    // Refused requests could be logged, too.
+    let faulty = json!({ "url": "http://", "auth": { "type": "bearer", "token": bearer, "x": 1 }, "headers": { "X Y": header } });
+    let refused = api.post("/v1/webhooks", &faulty).await;
+    refused.problem(422);
+    let (stdout, stderr) = stack.terminate_and_read().await;
+    assert!(stderr.iter().any(|line| line.contains("gave no access token")), "{stderr:#?}");
+    let credentials = ["YWRhOmEtcGFzc3dvcmQtb2Ytb3Vycw==", "YzphLWNsaWVudC1zZWNyZXQtb2Ytb3Vycw=="];
+    for secret in secrets.into_iter().chain(credentials) {
+        let found: Vec<_> = stderr.iter().chain(&stdout).filter(|line| line.contains(secret)).collect();
+        assert!(found.is_empty() && !refused.text.contains(secret), "{secret} was printed: {found:#?}");
     }
 }

@@ -78,7 +78,8 @@ async fn a_disabled_or_deleted_webhook_receives_nothing() {
     api.publish("user.created").await;
     receiver.wait_for(1).await;
 
-    api.patch(&format!("/v1/webhooks/{disabled}"), &json!({ "status": "enabled" })).await.expect(200);
+    let enable = json!({ "status": "enabled", "held": "cancel" });
+    api.patch(&format!("/v1/webhooks/{disabled}"), &enable).await.expect(200);
     let event = api.publish("user.created").await.id();
     receiver.wait_for_event(&event, 2).await;
     let mut paths: Vec<_> = receiver.seen().iter().map(|request| request.path.clone()).collect();

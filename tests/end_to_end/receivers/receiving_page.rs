@@ -1,8 +1,10 @@
-//! The page `infra/docs/receiving.md`: its commands and its receivers work as printed.
+//! The page `infra/docs/receiving.md`: its commands, its receivers and its polling client work as printed.
 //!
-//! The Flask and the Express receiver are tested where their runtime is installed: `python3` with
+//! The polling client is tested where `python3` is installed. The Flask and the Express receiver are tested where their runtime is installed: `python3` with
 //! flask (`HOOKLINE_PYTHON` names another interpreter), and `node` with express (in `NODE_PATH`).
 //! With `HOOKLINE_REQUIRE_RECEIVERS=1` a missing runtime is a failure.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -11,12 +13,13 @@ use crate::harness::client::{data, post_to, text};
 use crate::harness::program::{Program, can_run};
 use crate::harness::receiver::Receiver;
 use crate::harness::signature;
-use crate::harness::stack::Stack;
+use crate::harness::stack::{Options, Stack};
 
 const PAGE: &str = include_str!("../../../infra/docs/receiving.md");
 
 // The `curl` commands of the page. A test changes only host, token and id.
 const REGISTER: &str = include_str!("../../documented/register.sh");
+const REGISTER_POLLED: &str = include_str!("../../documented/register_polled.sh");
 const TEST: &str = include_str!("../../documented/test.sh");
 const LIST: &str = include_str!("../../documented/list.sh");
 const UPDATE: &str = include_str!("../../documented/update.sh");
@@ -33,7 +36,7 @@ const RECEIVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/receivers/");
 
 #[test]
 fn the_page_prints_the_tested_commands() {
-    for command in [REGISTER, TEST, LIST, UPDATE, DELETE] {
+    for command in [REGISTER, REGISTER_POLLED, TEST, LIST, UPDATE, DELETE] {
         assert!(PAGE.contains(&format!("```sh\n{}\n```\n", command.trim_end())), "not on the page:\n{command}");
     }
 }
@@ -41,6 +44,7 @@ fn the_page_prints_the_tested_commands() {
 #[test]
 fn the_page_prints_the_tested_receivers() {
     let receivers = [
+        ("python", include_str!("../../receivers/documented_poll.py")),
         ("python", include_str!("../../receivers/documented_flask.py")),
         ("js", include_str!("../../receivers/documented_express.js")),
     ];
@@ -50,6 +54,11 @@ fn the_page_prints_the_tested_receivers() {
         let (documented, _) = documented.rsplit_once('\n').expect("the mark is on a line of its own");
         assert!(PAGE.contains(&format!("```{language}\n{documented}\n```\n")), "not on the page:\n{documented}");
     }
+}
+
+/// Returns the Python interpreter.
+fn python() -> String {
+    std::env::var("HOOKLINE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
 /// Runs one of the commands with the stack's host, token and webhook id; returns the status and the
@@ -119,9 +128,55 @@ async fn the_documented_command_triggers_a_test_delivery() {
     signature::check(&seen[0], &webhook.secret);
 }
 
+/// Starts the documented polling client in `folder`, with a token of the account.
+fn polling_client(python: &str, stack: &Stack, token: &str, webhook: (&str, &str), folder: &Path) -> Program {
+    let mut command = Command::new(python);
+    command.arg(format!("{RECEIVERS}documented_poll.py")).current_dir(folder);
+    command.env("HOOKLINE_URL", stack.base()).env("HOOKLINE_TOKEN", token);
+    command.env("WEBHOOK_ID", webhook.0).env("WEBHOOK_SECRET", webhook.1);
+    Program::spawn(command)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_polling_client_goes_on_after_it_was_killed() {
+    let python = python();
+    if !can_run(&python, &["--version"]).await {
+        return;
+    }
+    // Python does not find the name of an emulator's API.
+    let Some(stack) = Stack::with(Options::default()).await else { return };
+    let client = stack.api();
+    let (status, webhook) = run(&stack, REGISTER_POLLED, "").await;
+    assert_eq!((status, &webhook["delivery"]), (201, &json!("poll")), "{webhook:#}");
+    let (id, secret) = (text(&webhook["id"]), text(&webhook["secret"]));
+    let new_token = json!({ "account": stack.account().unwrap_or("default"), "scopes": ["manage"] });
+    let token = text(&client.post("/v1/tokens", &new_token).await.expect(201)["token"]);
+    let publish = async || format!("{} resource.created", client.publish("resource.created").await.id());
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut program = polling_client(&python, &stack, &token, (&id, &secret), folder.path());
+    let (first, second) = (publish().await, publish().await);
+    program.lines("both events", |lines| (lines.len() >= 2).then_some(())).await;
+    // It comes with a later poll, so the first two are acknowledged.
+    let third = publish().await;
+    program.line("the third event", |line| (line == third).then_some(())).await;
+    program.kill().await;
+
+    let fourth = publish().await;
+    let program = polling_client(&python, &stack, &token, (&id, &secret), folder.path());
+    program.line("the fourth event", |line| (line == fourth).then_some(())).await;
+    let repeated = program.lines("its lines", |lines| Some(lines.contains(&first) || lines.contains(&second))).await;
+    assert!(!repeated, "what was acknowledged does not come again");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut program = polling_client(&python, &stack, &token, (&id, "another_webhook_secret"), folder.path());
+    let (status, handled, errors) = program.end().await;
+    assert!(!status.success() && handled.is_empty() && errors.concat().contains("does not match"), "{errors:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_flask_receiver_accepts_deliveries_and_refuses_a_changed_body() {
-    let python = std::env::var("HOOKLINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = python();
     if !can_run(&python, &["-c", "import flask"]).await {
         return;
     }

@@ -3,16 +3,21 @@
 use domain::{
     account::AccountId,
     backoff::RetrySchedule,
+    diagnosis::{COMPUTED, Code, DiagnosisRequest, Evidence, GivenSecret, diagnose},
     endpoint_policy::{EndpointPolicy, EndpointUrl},
     event_type::{EventType, Subscription},
+    filter::{Document, Filter},
     id::{DeliveryId, EventId, InvalidId, TokenId, WebhookId},
-    input::{Fields, InputError, new_event},
+    input::{Fault, Fields, InputError, new_event},
+    polling::{Bounds, CURSOR_CHARS_MAX, Cursor, Read},
+    schema::Schema,
     secret::Secret,
     signature,
     time::Timestamp,
 };
 use endpoint::RetryAfter;
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+use serde_json::value::RawValue;
 use std::{fmt::Display, str::FromStr, time::Duration};
 use store::keys;
 
@@ -43,11 +48,73 @@ pub(crate) fn input_json(body: &[u8]) {
             assert!(object.starts_with('{') && text(body).contains(object), "{object}");
         }
         Err(InputError::Malformed(why)) => assert!(!why.is_empty()),
-        Err(InputError::Invalid(faults)) => {
-            assert!(!faults.is_empty());
-            let valid = |pointer: &str| pointer.is_empty() || pointer.starts_with('/');
-            assert!(faults.iter().all(|fault| valid(&fault.pointer) && !fault.detail.is_empty()), "{faults:?}");
+        Err(InputError::Invalid(faults)) => assert_explained(&faults),
+    }
+}
+
+/// A request to debug. It is judged with the secret that it gives, or with one of ours. A finding has a text, which does not show our
+/// secret, and a request counts as valid only if one of its headers is. Without our secret, nobody signs for it.
+pub(crate) fn received_request(body: &[u8]) {
+    const OURS: &str = "a secret that nobody has";
+    match DiagnosisRequest::parse(body) {
+        Ok(request) => {
+            let ours = || GivenSecret::parse(OURS).expect("a secret");
+            let is_given = request.secret.is_some();
+            let evidence = Evidence { given: vec![request.secret.unwrap_or_else(ours)], ..Evidence::default() };
+            let found = diagnose(&request.received, &evidence);
+            assert!(!found.findings.is_empty());
+            assert!(found.findings.iter().all(|finding| !finding.detail.is_empty() && !finding.header.is_empty()));
+            let holds = |code: Code, header: &str| code == Code::Valid && header != COMPUTED;
+            let any_holds = found.findings.iter().any(|finding| holds(finding.code, &finding.header));
+            assert!(!found.valid || any_holds);
+            assert!(is_given || !any_holds, "somebody signed with our secret");
+            let names_ours = |finding: &domain::diagnosis::Finding| finding.detail.contains(OURS);
+            assert!(text(body).contains(OURS) || !found.findings.iter().any(names_ours));
+            assert_eq!(diagnose(&request.received, &evidence), found, "a second diagnosis differs");
         }
+        Err(InputError::Malformed(why)) => assert!(!why.is_empty()),
+        Err(InputError::Invalid(faults)) => assert_explained(&faults),
+    }
+}
+
+/// Asserts that there are faults, each with a JSON pointer and a detail.
+fn assert_explained(faults: &[Fault]) {
+    assert!(!faults.is_empty());
+    let valid = |pointer: &str| pointer.is_empty() || pointer.starts_with('/');
+    assert!(faults.iter().all(|fault| valid(&fault.pointer) && !fault.detail.is_empty()), "{faults:?}");
+}
+
+/// A schema, and after the first line break an object. An accepted schema judges the object. Every fault of either has a JSON
+/// pointer and a detail.
+pub(crate) fn schema(bytes: &[u8]) {
+    let (schema, object) = text(bytes).split_once('\n').unwrap_or((text(bytes), "{}"));
+    let raw = |text: &str| RawValue::from_string(text.to_owned()).ok();
+    let Some(schema) = raw(schema) else { return };
+    match Schema::parse(&schema) {
+        Err(faults) => assert_explained(&Vec::from(faults)),
+        Ok(schema) => {
+            let faults = raw(object).map(|object| Vec::from(schema.faults(&object))).unwrap_or_default();
+            if !faults.is_empty() {
+                assert_explained(&faults);
+            }
+        }
+    }
+}
+
+/// A filter, and after the first line break a payload. An accepted filter is kept as it is written and compiles again. Both
+/// compiled filters judge the payload alike.
+pub(crate) fn filter(bytes: &[u8]) {
+    let (pattern, payload) = text(bytes).split_once('\n').unwrap_or_default();
+    let Ok(raw) = serde_json::from_str::<&RawValue>(pattern) else { return };
+    match Filter::read(raw) {
+        Ok(filter) => {
+            assert_eq!(filter.as_str(), raw.get());
+            let (one, other) = (filter.compile().expect("it was read"), filter.compile().expect("it was read"));
+            if let Some(document) = Document::parse(payload.as_bytes()) {
+                assert_eq!(one.matches(&document), other.matches(&document));
+            }
+        }
+        Err(faults) => assert_explained(&Vec::from(faults)),
     }
 }
 
@@ -69,6 +136,21 @@ pub(crate) fn id(bytes: &[u8]) {
     if let (Ok(account), Ok(webhook)) = (account, text.parse()) {
         // An account may have the name of a webhook's id. Their keys must still differ.
         assert_ne!(keys::webhook(&account, webhook), keys::event_type(text));
+    }
+}
+
+/// The cursor of a poll. An accepted one is displayed as a cursor of the same meaning, within the limit. A poll that finds nothing
+/// accepts it, and never moves back.
+pub(crate) fn poll_cursor(bytes: &[u8]) {
+    let Ok(cursor) = text(bytes).parse::<Cursor>() else { return };
+    let shown = cursor.to_string();
+    assert!(shown.len() <= CURSOR_CHARS_MAX, "{} characters", shown.len());
+    assert_eq!(shown.parse(), Ok(cursor.clone()), "{shown}");
+    for now in [Timestamp::EPOCH, cursor.after().made_at().plus(Duration::from_mins(1))] {
+        let bounds = Bounds { entries: 1, weight: 1 };
+        let polled = cursor.advance(Read::<()> { rows: vec![], to: None }, now, bounds, |()| 1);
+        assert!(polled.entries.is_empty() && polled.cursor.after() >= cursor.after(), "{shown}");
+        assert!(polled.cursor.to_string().parse::<Cursor>().is_ok(), "{shown}");
     }
 }
 

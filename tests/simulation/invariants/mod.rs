@@ -10,24 +10,41 @@
 //! | `deliveries.rs` | that every event reaches its webhooks |
 //! | `attempts.rs` | the numbers and times of attempts |
 //! | `requests.rs` | the payload, signatures and target of each request, and the answers to publishers |
-//! | `disablings.rs` | that each disabling is announced once |
+//! | `reports.rs` | that what happens to webhooks and deliveries is reported once |
+//! | `trials.rs` | that a disabled webhook is tried again, once at a time, and recovered by a success |
+//! | `filters.rs` | that no event arrives that a filter excludes |
+//! | `cancels.rs` | that a cancelled delivery is not attempted again |
+//! | `enablings.rs` | that enabling a webhook recovers or cancels what is held, and nothing else |
+//! | `unsubscribing.rs` | that what is pending for a type is cancelled when the type is unsubscribed |
 //! | `tests_and_retries.rs` | that tests and manual retries are attempted |
 //! | `rate_limits.rs` | that rate limits are kept, and that tasks with a slot go first |
-//! | `recoveries.rs` | that recoveries enqueue the oldest events first |
+//! | `recoveries.rs` | that recoveries enqueue the oldest events first, and that their progress is counted once |
+//! | `rotations.rs` | that a rotation with an idempotency key is carried out once, and that a finished one leaves one secret |
+//! | `options.rs` | that the options of webhooks have the effect that they promise |
+//! | `polls.rs` | that a client that polls receives every event |
 
 mod attempts;
+mod cancels;
 mod deliveries;
-mod disablings;
+mod enablings;
+mod filters;
+mod options;
+mod polls;
 mod rate_limits;
 mod recoveries;
+mod reports;
 mod requests;
+mod rotations;
 mod tests_and_retries;
+mod trials;
+mod unsubscribing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::backoff::Wait;
 use domain::delivery::Delivery;
 use domain::event_type;
 use domain::webhook::Webhook;
@@ -60,14 +77,24 @@ impl StoredEvent {
         serde_json::from_slice(&bytes).expect("a payload is JSON")
     }
 
+    /// Whether the payload is exactly `body`.
+    fn has_payload(&self, body: &[u8]) -> bool {
+        self.payload == STANDARD.encode(body)
+    }
+
     /// Returns the number in the event's object, which its publisher made unique.
     fn number(&self) -> Option<i64> {
         self.payload()["data"]["object"]["number"].as_i64()
     }
 
+    /// Whether Hookline itself published it.
+    fn is_operational(&self) -> bool {
+        event_type::OPERATIONAL.contains(&self.event_type.as_str())
+    }
+
     /// Whether it came through the `events` queue.
     fn is_from_queue(&self) -> bool {
-        self.event_type == event_type::WEBHOOK_DISABLED || self.payload()["data"]["object"]["by"] == PRODUCER
+        self.is_operational() || self.payload()["data"]["object"]["by"] == PRODUCER
     }
 }
 
@@ -95,13 +122,16 @@ impl Violations {
     }
 }
 
+pub(crate) use trials::check_idle;
+
 /// Checks every invariant. Returns the violations.
 pub(crate) async fn check(world: &World) -> Vec<String> {
     let (events, deliveries) = (read_events(world).await, read_deliveries(world).await);
     let record = world.record();
-    let hosts = record.webhooks.iter().flat_map(|(id, writes)| {
-        writes.iter().filter_map(|write| write.webhook.as_ref()).map(|webhook| (host_of(webhook), *id))
-    });
+    let hosts = record
+        .webhooks
+        .iter()
+        .flat_map(|(id, writes)| writes.iter().filter_map(|write| Some((host_of(write.webhook.as_ref()?)?, *id))));
     let facts = Facts {
         plan: &world.plan,
         end_ms: world.now_ms(),
@@ -114,10 +144,18 @@ pub(crate) async fn check(world: &World) -> Vec<String> {
     deliveries::check(&facts, &mut violations);
     attempts::check(&facts, &mut violations);
     requests::check(&facts, &mut violations);
-    disablings::check(&facts, &mut violations);
+    reports::check(&facts, &mut violations);
+    trials::check(&facts, &mut violations);
+    filters::check(&facts, &mut violations);
+    cancels::check(&facts, &mut violations);
+    unsubscribing::check(&facts, &mut violations);
+    enablings::check(&facts, &mut violations);
     tests_and_retries::check(&facts, &mut violations);
     rate_limits::check(&facts, &mut violations);
     recoveries::check(&facts, &mut violations);
+    rotations::check(&facts, &mut violations);
+    options::check(&facts, &mut violations);
+    polls::check(&facts, &mut violations);
     violations.0
 }
 
@@ -159,12 +197,20 @@ async fn read_deliveries(world: &World) -> BTreeMap<DeliveryId, Delivery> {
     deliveries.collect()
 }
 
-/// Returns the host of a webhook's URL.
-fn host_of(webhook: &Webhook) -> String {
-    webhook.url.as_url().host_str().unwrap_or_default().to_owned()
+/// Returns the host of a webhook's URL, or `None` if the webhook is polled.
+fn host_of(webhook: &Webhook) -> Option<String> {
+    Some(webhook.url.as_ref()?.as_url().host_str().unwrap_or_default().to_owned())
 }
 
 impl Facts<'_> {
+    /// Returns the waits of the retry schedule of a webhook, which no user changes.
+    fn waits(&self, webhook: WebhookId) -> Vec<Duration> {
+        let deployment = self.plan.retry_schedule();
+        let registered = self.writes(webhook).iter().find_map(|write| write.webhook.as_ref());
+        let schedule = registered.map_or(&deployment, |webhook| webhook.options.retry_schedule(&deployment));
+        schedule.waits().map(|wait| wait.parse::<Wait>().expect("a wait").duration()).collect()
+    }
+
     /// Returns the writes of a webhook, in order.
     fn writes(&self, webhook: WebhookId) -> &[WebhookWrite] {
         self.record.webhooks.get(&webhook).map(Vec::as_slice).unwrap_or_default()

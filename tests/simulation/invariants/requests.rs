@@ -37,18 +37,23 @@ fn check_payload(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     });
 }
 
-/// Checks that the webhook was enabled and had this host at some time since the invocation of the
-/// sender began.
+/// Checks that the webhook was enabled, or waited for a trial of this event, and had this host at some
+/// time since the invocation of the sender began.
 fn check_webhook(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     let id = post.header("webhook-id");
     let is_test = id.parse().ok().and_then(|id| facts.events.get(&id)).is_some_and(|event| event.test);
-    let is_allowed = |webhook: &&Webhook| (webhook.is_enabled() || is_test) && host_of(webhook) == post.host;
+    let is_tried = |webhook: &Webhook| {
+        webhook.awaited_trial().and_then(|trials| trials.event).is_some_and(|event| event.to_string() == id)
+    };
+    let is_allowed = |webhook: &&Webhook| {
+        (webhook.is_enabled() || is_test || is_tried(webhook)) && host_of(webhook).as_ref() == Some(&post.host)
+    };
     violations.unless(facts.states_for(post).iter().any(is_allowed), || {
         format!("{id}: was sent to {}, whose webhook was disabled, deleted or had another host", post.host)
     });
 }
 
-/// Checks that an event is not sent after it has expired, and that only a recovery sends it to a
+/// Checks that an event is not sent after it has expired, and that only a backfill sends it to a
 /// webhook that was registered later.
 fn check_age(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     let (Some(id), Some(webhook)) = (facts.delivery_of(post), facts.hosts.get(&post.host)) else { return };
@@ -58,7 +63,8 @@ fn check_age(facts: &Facts<'_>, post: &Post, violations: &mut Violations) {
     let published = facts.record.ledger.published.iter().find(|published| published.id == id.event);
     let registered_ms = facts.writes(*webhook)[0].at_ms;
     let mut recoveries = facts.record.ledger.recoveries.iter();
-    let is_recovered = recoveries.any(|recovery| recovery.webhook == *webhook && recovery.began_ms <= post.at_ms);
+    let is_recovered =
+        recoveries.any(|recovery| recovery.backfill && recovery.webhook == *webhook && recovery.began_ms <= post.at_ms);
     let is_after_registration = published.is_none_or(|published| published.answered_ms >= registered_ms - 10_000);
     violations.unless(is_recovered || is_after_registration, || {
         format!("{id}: was published before its webhook was registered")
@@ -104,14 +110,18 @@ fn check_signatures(facts: &Facts<'_>, post: &Post, violations: &mut Violations)
 /// first. Each is valid for as long as the rotation that replaced it promised, even if a later
 /// write has forgotten it.
 fn promised_secrets(facts: &Facts<'_>, state: &Webhook) -> Vec<PreviousSecret> {
-    let states = facts.writes(state.id).iter().filter_map(|write| write.webhook.as_ref());
+    let states = facts.writes(state.id).iter().filter_map(|write| Some((write.at_ms, write.webhook.as_ref()?)));
+    let is_being_finished = |at_ms| {
+        let mut finished = facts.record.ledger.finished.iter().filter(|finished| finished.webhook == state.id);
+        finished.any(|finished| finished.began_ms <= at_ms)
+    };
     let mut promised: Vec<PreviousSecret> = vec![];
     let mut before: Option<&Webhook> = None;
-    for webhook in states {
+    for (at_ms, webhook) in states {
         let is_rotated = before.is_some_and(|before| before.secret.expose() != webhook.secret.expose());
         match webhook.previous_secrets.first() {
             // A rotation without an overlap ends every previous secret.
-            None if is_rotated => promised.clear(),
+            None if is_rotated || is_being_finished(at_ms) => promised.clear(),
             Some(replaced) if is_rotated => promised.insert(0, replaced.clone()),
             // A repeated rotation may shorten an overlap.
             _ => {
@@ -147,7 +157,7 @@ fn check_answers(facts: &Facts<'_>, violations: &mut Violations) {
     for (name, uses) in by_name {
         for pair in uses.windows(2) {
             let [(first_ms, first), (second_ms, second)] = pair else { continue };
-            violations.unless((first_ms == second_ms) == (first.payload == second.payload), || {
+            violations.unless((first_ms == second_ms) == (first.answer == second.answer), || {
                 format!("{name}: first used at {first_ms} and {second_ms} ms, gave {} and {}", first.id, second.id)
             });
             violations.unless(second.replayed == (first_ms == second_ms), || {

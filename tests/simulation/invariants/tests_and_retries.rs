@@ -3,7 +3,8 @@
 use domain::delivery::{DeliveryStatus, Trigger};
 use domain::webhook::Webhook;
 
-use super::{Facts, Violations};
+use super::cancels::is_cancelled;
+use super::{Facts, Violations, filters};
 
 pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
     for request in &facts.record.ledger.tested {
@@ -14,9 +15,8 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
         });
         let deleted =
             facts.states(request.delivery.webhook, request.began_ms, facts.end_ms).iter().any(Option::is_none);
-        violations.unless(ended || deleted || facts.is_expired(request.delivery.event), || {
-            format!("{}: the test was not attempted", request.delivery)
-        });
+        let excused = deleted || is_cancelled(facts, request.delivery) || facts.is_expired(request.delivery.event);
+        violations.unless(ended || excused, || format!("{}: the test was not attempted", request.delivery));
     }
     for request in &facts.record.ledger.retried {
         let is_of_delivery = |other: &&crate::ledger::DeliveryRequest| other.delivery == request.delivery;
@@ -25,8 +25,17 @@ pub(super) fn check(facts: &Facts<'_>, violations: &mut Violations) {
             facts.deliveries.get(&request.delivery).into_iter().flat_map(|delivery| delivery.attempts.keys());
         let made = attempts.filter(|trigger| matches!(trigger, Trigger::Manual { .. })).count();
         let states = facts.states(request.delivery.webhook, request.began_ms, facts.end_ms);
-        let stayed_enabled = states.iter().all(|state| state.is_some_and(Webhook::is_enabled));
-        violations.unless(made >= accepted || !stayed_enabled || facts.is_expired(request.delivery.event), || {
+        let delivery = facts.deliveries.get(&request.delivery);
+        // Unsubscribing cancels what is pending, and a manual retry with it.
+        let is_wanted = |webhook: &Webhook| {
+            filters::passes(facts, webhook, request.delivery.event)
+                && delivery.is_none_or(|delivery| webhook.subscribes_to(&delivery.event_type))
+        };
+        let stayed_enabled =
+            states.iter().all(|state| state.is_some_and(|webhook| webhook.is_enabled() && is_wanted(webhook)));
+        let excused =
+            !stayed_enabled || is_cancelled(facts, request.delivery) || facts.is_expired(request.delivery.event);
+        violations.unless(made >= accepted || excused, || {
             format!("{}: {accepted} retries were accepted and {made} were attempted", request.delivery)
         });
     }

@@ -6,7 +6,11 @@
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 pub(crate) mod requests;
+#[cfg(test)]
+mod webhooks;
 
 use axum::{http::header, response::IntoResponse};
 

@@ -12,13 +12,13 @@ use aws_sdk_dynamodb::{
 };
 use std::time::Duration;
 
-const TABLE: &str = "Things";
+pub(super) const TABLE: &str = "Things";
 
-fn text(value: &str) -> AttributeValue {
+pub(super) fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-async fn client_with_table(aws: &EmbeddedAws) -> Client {
+pub(super) async fn client_with_table(aws: &EmbeddedAws) -> Client {
     let client = Client::new(&aws.sdk_config());
     let attribute = |name| {
         let built = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();

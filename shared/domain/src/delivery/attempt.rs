@@ -30,6 +30,11 @@ impl Attempt {
         self.error.is_none() && matches!(self.status_code, Some(200..=299))
     }
 
+    /// Returns when it ended.
+    pub fn ended_at(&self) -> Timestamp {
+        self.started_at.plus(Duration::from_millis(self.duration_ms))
+    }
+
     /// Whether the receiver did not answer in time.
     pub fn timed_out(&self) -> bool {
         self.error == Some(AttemptError::Timeout)
@@ -56,7 +61,7 @@ pub struct Attempted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptError {
-    /// The time for the whole attempt was up: DNS, connect, TLS, headers and body.
+    /// The time for the whole attempt was up: DNS, connect, TLS, headers and body, and the request of an access token.
     #[error("The receiver did not answer in time.")]
     Timeout,
     /// The name has no address, or the lookup failed.
@@ -80,11 +85,14 @@ pub enum AttemptError {
     /// The endpoint policy forbids the URL: `http` where only `https` is allowed.
     #[error("The URL cannot be used under the endpoint policy.")]
     UnsupportedUrl,
+    /// The webhook's OAuth 2 server gave no access token, so the receiver got no request.
+    #[error("The OAuth 2 server gave no access token.")]
+    Oauth,
 }
 
 impl AttemptError {
     /// Every error, in the order of the type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Timeout,
         Self::Dns,
         Self::ForbiddenAddress,
@@ -93,6 +101,7 @@ impl AttemptError {
         Self::Closed,
         Self::Protocol,
         Self::UnsupportedUrl,
+        Self::Oauth,
     ];
 
     /// Returns the stable code of this error, as the API and the logs show it.
@@ -106,6 +115,7 @@ impl AttemptError {
             Self::Closed => "closed",
             Self::Protocol => "protocol",
             Self::UnsupportedUrl => "unsupported_url",
+            Self::Oauth => "oauth",
         }
     }
 }

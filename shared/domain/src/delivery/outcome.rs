@@ -1,7 +1,11 @@
 //! Decides what an attempt leads to: the delivery's status, the next attempt, or the disabling of the webhook.
 
 use super::{Attempted, Delivery, DeliveryStatus, Task, Trigger};
-use crate::{backoff::RetrySchedule, time::Timestamp, webhook::DisabledReason};
+use crate::{
+    backoff::RetrySchedule,
+    time::Timestamp,
+    webhook::{DisabledReason, TrialOutcome},
+};
 
 /// What an attempt means for its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +25,16 @@ pub enum FollowUp {
     Next(Task, Timestamp),
     /// The webhook is disabled, and the disabling announced.
     Disable(DisabledReason),
+    /// The trial is ended: the webhook is enabled, or its next trial scheduled.
+    EndTrial(TrialOutcome),
 }
 
 impl Delivery {
     /// Returns the outcome of an attempt that `trigger` asked for. `jitter` (0 to 1) spreads the next attempt.
     ///
     /// A scheduled attempt that fails is followed by the next step, until 410 or the last step fails the delivery. A manual
-    /// attempt that fails changes nothing. A test has no second attempt.
+    /// attempt or a trial that fails changes nothing. A test has no second attempt. If a user has cancelled the delivery during the
+    /// attempt, an attempt that fails is the last one.
     pub fn outcome(&self, trigger: &Trigger, attempted: &Attempted, schedule: &RetrySchedule, jitter: f64) -> Outcome {
         let Attempted { attempt, retry_after, ended_at } = attempted;
         let ended = |status| Outcome { status, next_attempt_at: None };
@@ -35,8 +42,11 @@ impl Delivery {
             return ended(DeliveryStatus::Delivered);
         }
         match trigger {
+            _ if self.cancelled => ended(DeliveryStatus::Cancelled),
             Trigger::Test => ended(DeliveryStatus::Failed),
-            Trigger::Manual { .. } => Outcome { status: self.status, next_attempt_at: self.next_attempt_at },
+            Trigger::Manual { .. } | Trigger::Trial { .. } => {
+                Outcome { status: self.status, next_attempt_at: self.next_attempt_at }
+            }
             Trigger::Scheduled { .. } if attempt.is_gone() => ended(DeliveryStatus::Failed),
             Trigger::Scheduled { step, .. } => match schedule.next(*step, *ended_at, *retry_after, jitter) {
                 Some(due) => Outcome { status: DeliveryStatus::Pending, next_attempt_at: Some(due) },
@@ -62,7 +72,11 @@ impl Delivery {
                     _ => FollowUp::Nothing,
                 }
             }
-            Trigger::Manual { .. } if attempt.is_gone() => FollowUp::Disable(DisabledReason::Gone),
+            Trigger::Manual { .. } if self.is_test() => FollowUp::Nothing,
+            Trigger::Manual { .. } if attempt.is_gone() && self.status != DeliveryStatus::Cancelled => {
+                FollowUp::Disable(DisabledReason::Gone)
+            }
+            Trigger::Trial { .. } => FollowUp::EndTrial(attempt.as_trial()),
             _ => FollowUp::Nothing,
         }
     }
@@ -123,9 +137,12 @@ mod tests {
 
     #[test]
     fn a_test_that_fails_disables_nothing() {
-        let delivery = attempt(after(&[]), &test(), 410);
+        let tested = Delivery::new(&test(), "user.created".parse().expect("a type"));
+        let delivery = attempt(tested, &test(), 410);
         assert_eq!(delivery.status, DeliveryStatus::Failed);
         assert_eq!(delivery.follow_up(&test()), FollowUp::Nothing);
+        let retried = attempt(delivery, &manual("a"), 410);
+        assert_eq!(retried.follow_up(&manual("a")), FollowUp::Nothing, "nor does its manual retry");
     }
 
     #[test]

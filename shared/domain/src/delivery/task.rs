@@ -3,6 +3,7 @@
 use super::Trigger;
 use crate::{
     account::AccountId,
+    event_type::EventType,
     id::{DeliveryId, EventId, WebhookId},
     time::Timestamp,
     webhook::Webhook,
@@ -20,6 +21,9 @@ pub struct Task {
     /// The webhook's epoch when the task was made.
     #[serde(alias = "generation")]
     pub epoch: u32,
+    /// The webhook's revision when the run began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
     /// Which attempt the task asks for.
     #[serde(alias = "turn")]
     pub trigger: Trigger,
@@ -54,6 +58,7 @@ impl Task {
             account: webhook.account.clone(),
             delivery: DeliveryId { event, webhook: webhook.id },
             epoch: webhook.epoch,
+            revision: webhook.revision,
             trigger: Trigger::FIRST,
             slot: None,
             slow: false,
@@ -66,19 +71,28 @@ impl Task {
     }
 
     /// Returns the recovery's task for the same delivery, if the webhook was disabled, enabled and recovered after this task
-    /// was made.
+    /// was made. There is none if this task was cancelled before, or if the recovery does not send events of this type.
     ///
     /// The recovery may have missed the event, which can be stored after the recovery has read its page. This task is then
     /// the only one for the delivery. If the recovery did see the event, the two tasks have the same trigger.
     #[must_use]
-    pub fn recovered(&self, webhook: &Webhook) -> Option<Self> {
+    pub fn recovered(&self, webhook: &Webhook, event_type: &EventType) -> Option<Self> {
         let is_scheduled = matches!(self.trigger, Trigger::Scheduled { .. });
         if !is_scheduled || !webhook.is_enabled() || webhook.epoch == self.epoch {
             return None;
         }
+        if self.is_cancelled_by(webhook, event_type) || !webhook.subscribes_to(event_type) {
+            return None;
+        }
         let run = webhook.recovery_of(self.delivery.event)?;
         let trigger = Trigger::Scheduled { run, step: 1 };
-        Some(Self { epoch: webhook.epoch, trigger, slot: None, ..self.clone() })
+        Some(Self { epoch: webhook.epoch, revision: webhook.revision, trigger, slot: None, ..self.clone() })
+    }
+
+    /// Whether the webhook has cancelled the task's run since the task was made. A manual retry and a test belong to no run.
+    pub(super) fn is_cancelled_by(&self, webhook: &Webhook, event_type: &EventType) -> bool {
+        let is_scheduled = matches!(self.trigger, Trigger::Scheduled { .. });
+        is_scheduled && webhook.has_cancelled(event_type, self.epoch, self.revision)
     }
 
     /// Whether the delivery is held, because the webhook is disabled or was disabled after the task was made. A test never is.
@@ -86,7 +100,7 @@ impl Task {
         match self.trigger {
             Trigger::Scheduled { .. } => !webhook.is_enabled() || webhook.epoch != self.epoch,
             Trigger::Manual { .. } => !webhook.is_enabled(),
-            Trigger::Test => false,
+            Trigger::Test | Trigger::Trial { .. } => false,
         }
     }
 }

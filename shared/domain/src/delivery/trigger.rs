@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 /// What asked for an attempt. A trigger has one attempt, however often its task is received, because a delivery stores its
 /// attempts by their triggers.
 ///
-/// Its text in items, tasks and logs is `{run}.{step}`, `manual.{nonce}` or `test`.
+/// Its text in items, tasks and logs is `{run}.{step}`, `manual.{nonce}`, `test` or `trial.{epoch}.{number}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(into = "String")]
 pub enum Trigger {
@@ -25,6 +25,13 @@ pub enum Trigger {
     },
     /// A test delivery, which has one attempt.
     Test,
+    /// A trial of a webhook that was disabled for failures.
+    Trial {
+        /// The webhook's epoch, which the disabling began.
+        epoch: u32,
+        /// The number of the trial, from 1.
+        number: u32,
+    },
 }
 
 impl Trigger {
@@ -38,6 +45,7 @@ impl fmt::Display for Trigger {
             Self::Scheduled { run, step } => write!(f, "{run}.{step}"),
             Self::Manual { nonce } => write!(f, "manual.{nonce}"),
             Self::Test => f.write_str("test"),
+            Self::Trial { epoch, number } => write!(f, "trial.{epoch}.{number}"),
         }
     }
 }
@@ -60,6 +68,14 @@ impl FromStr for Trigger {
         match text.split_once('.') {
             None if text == "test" => Ok(Self::Test),
             Some(("manual", nonce)) => Ok(Self::Manual { nonce: nonce.to_owned() }),
+            Some(("trial", rest)) => {
+                let (epoch, number) = rest.split_once('.').ok_or(InvalidTrigger)?;
+                let (epoch, number) = (epoch.parse(), number.parse());
+                Ok(Self::Trial {
+                    epoch: epoch.map_err(|_| InvalidTrigger)?,
+                    number: number.map_err(|_| InvalidTrigger)?,
+                })
+            }
             Some((run, step)) => {
                 let run = run.parse().map_err(|_| InvalidTrigger)?;
                 match step.parse() {
@@ -130,8 +146,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_trigger_reads_back_from_its_text(run: i64, step in 1_u32.., nonce in "[0-9a-f]{0,10}") {
-            for trigger in [Trigger::Scheduled { run, step }, Trigger::Manual { nonce: nonce.clone() }, Trigger::Test] {
+        fn a_trigger_reads_back_from_its_text(run: i64, step in 1_u32.., epoch: u32, nonce in "[0-9a-f]{0,10}") {
+            let (manual, trial) = (Trigger::Manual { nonce: nonce.clone() }, Trigger::Trial { epoch, number: step });
+            for trigger in [Trigger::Scheduled { run, step }, manual, Trigger::Test, trial] {
                 prop_assert_eq!(trigger.to_string().parse(), Ok(trigger.clone()));
                 let json = serde_json::to_string(&trigger).expect("JSON");
                 prop_assert_eq!(serde_json::from_str::<Trigger>(&json).expect("a trigger"), trigger);

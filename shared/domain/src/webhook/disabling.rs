@@ -6,6 +6,7 @@
 use super::Webhook;
 use crate::{event_type, id::EventId, time::Timestamp};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// The most disablings that are kept: far more than can be unannounced at once.
 const DISABLINGS_KEPT: usize = 8;
@@ -19,6 +20,18 @@ pub enum WebhookStatus {
     Enabled,
     /// Deliveries are held until a user enables the webhook again.
     Disabled,
+}
+
+impl FromStr for WebhookStatus {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "enabled" => Ok(Self::Enabled),
+            "disabled" => Ok(Self::Disabled),
+            _ => Err("must be 'enabled' or 'disabled'"),
+        }
+    }
 }
 
 /// Why a webhook is disabled.
@@ -47,6 +60,12 @@ pub struct Disabling {
     /// Whether the job that publishes its announcement is enqueued.
     #[serde(default, alias = "told")]
     pub announced: bool,
+    /// When a trial has enabled the webhook again, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Timestamp>,
+    /// Whether the job that publishes that is enqueued.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovery_announced: bool,
 }
 
 impl Webhook {
@@ -63,22 +82,34 @@ impl Webhook {
             self.disabled_at = Some(now);
             self.epoch += 1;
             self.recoveries.clear();
+            self.held_recovery = None;
+            self.trials = None;
             self.updated_at = now;
             if reason != DisabledReason::Manual {
-                self.disablings.push(Disabling { epoch: self.epoch, reason, at: now, announced: false });
+                self.disablings.push(Disabling {
+                    epoch: self.epoch,
+                    reason,
+                    at: now,
+                    announced: false,
+                    recovered_at: None,
+                    recovery_announced: false,
+                });
                 let over = self.disablings.len().saturating_sub(DISABLINGS_KEPT);
                 self.disablings.drain(..over);
             }
         }
     }
 
-    /// Enables the webhook at `now`.
+    /// Enables the webhook at `now`, and leaves what is held as it is; see [`Webhook::enable_with`].
     pub fn enable(&mut self, now: Timestamp) {
         self.status = WebhookStatus::Enabled;
         self.disabled_reason = None;
         self.disabled_at = None;
         self.enabled_at = Some(now);
         self.recoveries.clear();
+        self.held_recovery = None;
+        self.trials = None;
+        self.failing = None;
         self.updated_at = now;
     }
 
@@ -87,7 +118,15 @@ impl Webhook {
     pub fn as_disabled(&self, disabling: &Disabling) -> Self {
         let Disabling { epoch, reason, at, .. } = *disabling;
         let (status, disabled_reason, disabled_at) = (WebhookStatus::Disabled, Some(reason), Some(at));
-        Self { status, disabled_reason, disabled_at, epoch, updated_at: at, ..self.clone() }
+        let trials = self.trials.clone().filter(|_| epoch == self.epoch);
+        Self { status, disabled_reason, disabled_at, epoch, trials, updated_at: at, ..self.clone() }
+    }
+
+    /// Returns the webhook as it was right after a trial has enabled it at `at`.
+    #[must_use]
+    pub fn as_recovered(&self, at: Timestamp) -> Self {
+        let (status, disabled_reason, disabled_at) = (WebhookStatus::Enabled, None, None);
+        Self { status, disabled_reason, disabled_at, trials: None, updated_at: at, ..self.clone() }
     }
 
     /// Returns the id of the event that announces the disabling at `at` that began `epoch`. The id is always the same, so that
@@ -102,10 +141,23 @@ impl Webhook {
         self.disablings.iter().filter(|disabling| !disabling.announced)
     }
 
+    /// Returns the disablings whose recovery by a trial is not announced yet, and when it was.
+    pub fn unannounced_recoveries(&self) -> impl Iterator<Item = (u32, Timestamp)> {
+        let unannounced = self.disablings.iter().filter(|disabling| !disabling.recovery_announced);
+        unannounced.filter_map(|disabling| Some((disabling.epoch, disabling.recovered_at?)))
+    }
+
     /// Marks the disablings up to `epoch` as announced.
     pub fn mark_announced(&mut self, epoch: u32) {
         for disabling in self.disablings.iter_mut().filter(|disabling| disabling.epoch <= epoch) {
             disabling.announced = true;
+        }
+    }
+
+    /// Marks the recovery from the disabling of `epoch` as announced.
+    pub fn mark_recovery_announced(&mut self, epoch: u32) {
+        for disabling in self.disablings.iter_mut().filter(|disabling| disabling.epoch == epoch) {
+            disabling.recovery_announced = true;
         }
     }
 }
@@ -125,11 +177,11 @@ mod tests {
             disabled.disable(DisabledReason::Failures, at(7));
             let event = disabled.announcement(epoch, at(7));
             disabled.enable(at(8));
-            assert!(!disabled.wants(event, &EventType::webhook_disabled()), "{epoch}");
-            assert!(other.wants(event, &EventType::webhook_disabled()), "{epoch}");
+            assert!(!disabled.wants(event, &EventType::operational(event_type::WEBHOOK_DISABLED)), "{epoch}");
+            assert!(other.wants(event, &EventType::operational(event_type::WEBHOOK_DISABLED)), "{epoch}");
         }
         let others = other.announcement(1, at(7));
-        assert!(disabled.wants(others, &EventType::webhook_disabled()));
+        assert!(disabled.wants(others, &EventType::operational(event_type::WEBHOOK_DISABLED)));
     }
 
     #[test]

@@ -1,12 +1,51 @@
 //! The secrets that sign deliveries while a secret is being rotated.
 
 use super::Webhook;
-use crate::{secret::Secret, time::Timestamp};
+use crate::{secret::Secret, signature::hmac_sha256, time::Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// The most secrets that may sign at once. Each adds a signature to a header of every delivery.
 pub const SIGNING_SECRETS_MAX: usize = 4;
+
+/// The most rotations under idempotency keys that a webhook remembers. A request needs its own only until its answer is stored
+/// with the key.
+const KEYED_ROTATIONS_KEPT: usize = 8;
+
+/// A rotation that a user asks for.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The new secret, or `None` to generate one.
+    pub secret: Option<Secret>,
+    /// How long the replaced secret continues to sign.
+    pub overlap: Duration,
+}
+
+/// The rotations under idempotency keys. They make a repeated request harmless, and let it answer with the same secret.
+///
+/// A generated secret follows from `root` and from the seed that is stored with the idempotency key. Neither of them alone gives
+/// the secret, so the key stores no second copy of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyedRotations {
+    /// A random key of the webhook's own, which signs nothing else.
+    root: Secret,
+    /// The seeds of the latest rotations that were carried out, oldest first.
+    carried_out: Vec<String>,
+}
+
+impl KeyedRotations {
+    /// Returns the secret that is generated for the idempotency key with `seed`.
+    fn generated(&self, seed: &str) -> Secret {
+        Secret::from_key(&hmac_sha256(self.root.expose().as_bytes(), &[seed.as_bytes()]))
+    }
+
+    /// Records that the rotation with `seed` is carried out.
+    fn record(&mut self, seed: &str) {
+        self.carried_out.push(seed.to_owned());
+        let over = self.carried_out.len().saturating_sub(KEYED_ROTATIONS_KEPT);
+        self.carried_out.drain(..over);
+    }
+}
 
 /// An earlier secret, which still signs until `until`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,6 +121,44 @@ impl Webhook {
         self.updated_at = now;
         Ok(())
     }
+
+    /// Rotates the secret at `now`, unless it was done already for the idempotency key with `seed`. The first rotation under a
+    /// key stores `new_root`, from which it and all later ones generate their secrets.
+    ///
+    /// # Errors
+    /// [`SIGNING_SECRETS_MAX`] secrets are already valid.
+    pub fn rotate_secret_once(
+        &mut self,
+        rotation: &Rotation,
+        seed: &str,
+        new_root: &Secret,
+        now: Timestamp,
+    ) -> Result<(), SecretsFull> {
+        let new = || KeyedRotations { root: new_root.clone(), carried_out: vec![] };
+        let mut keyed = self.keyed_rotations.clone().unwrap_or_else(new);
+        if !keyed.carried_out.iter().any(|carried_out| carried_out == seed) {
+            let secret = rotation.secret.clone().unwrap_or_else(|| keyed.generated(seed));
+            self.rotate_secret(&secret, rotation.overlap, now)?;
+            keyed.record(seed);
+            self.keyed_rotations = Some(keyed);
+        }
+        Ok(())
+    }
+
+    /// Returns the new secret of a rotation that was carried out for the idempotency key with `seed`, or `None` if this webhook
+    /// never had a rotation under a key.
+    pub fn rotated_secret(&self, rotation: &Rotation, seed: &str) -> Option<Secret> {
+        let generated = || Some(self.keyed_rotations.as_ref()?.generated(seed));
+        rotation.secret.clone().or_else(generated)
+    }
+
+    /// Ends the overlap of a rotation at `now`: only the newest secret signs from now on.
+    pub fn finish_rotation(&mut self, now: Timestamp) {
+        if self.signing_secrets(now).count() > 1 {
+            self.updated_at = now;
+        }
+        self.previous_secrets.clear();
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +194,53 @@ mod tests {
         assert_eq!(signing(&rotate('e', 500, 410).expect("a repeat"), 910), "e");
         assert_eq!(signing(&rotate('d', 500, 420).expect("back again"), 421), "deca", "none twice");
         assert_eq!(signing(&rotate('f', 0, 430).expect("no overlap"), 430), "f");
+    }
+
+    #[test]
+    fn finishing_a_rotation_leaves_the_newest_secret_and_may_be_repeated() {
+        let mut webhook = Webhook { secret: secret('a'), ..registered_at(100, &["*"]) };
+        webhook.rotate_secret(&secret('b'), Duration::from_secs(1), at(200)).expect("room");
+        webhook.finish_rotation(at(300));
+        assert_eq!((signing(&webhook, 300), webhook.updated_at), ("b".to_owned(), at(300)));
+        webhook.finish_rotation(at(400));
+        assert_eq!((signing(&webhook, 400), webhook.updated_at), ("b".to_owned(), at(300)), "nothing is left to end");
+    }
+
+    #[test]
+    fn a_rotation_under_a_key_is_carried_out_once() {
+        let mut webhook = registered_at(100, &["*"]);
+        let rotation = Rotation { secret: None, overlap: Duration::from_secs(1) };
+        let [root, other] = ['r', 's'].map(secret);
+        webhook.rotate_secret_once(&rotation, "first", &root, at(200)).expect("room");
+        let first = webhook.rotated_secret(&rotation, "first").expect("a secret");
+        assert_eq!(webhook.secret.expose(), first.expose());
+        assert!(Secret::parse(first.expose()).is_ok(), "a generated secret is valid");
+
+        webhook.rotate_secret_once(&rotation, "second", &other, at(210)).expect("room");
+        let second = webhook.rotated_secret(&rotation, "second").expect("a secret");
+        assert_eq!(webhook.secret.expose(), second.expose());
+        assert_ne!(first.expose(), second.expose());
+        webhook.rotate_secret_once(&rotation, "first", &other, at(220)).expect("nothing to do");
+        assert_eq!(webhook.secret.expose(), second.expose(), "a repeat changes nothing");
+        assert_eq!(webhook.updated_at, at(210));
+        webhook.finish_rotation(at(230));
+        assert_eq!(webhook.rotated_secret(&rotation, "first").expect("a secret").expose(), first.expose());
+
+        let own = Rotation { secret: Some(secret('o')), ..rotation };
+        webhook.rotate_secret_once(&own, "third", &other, at(240)).expect("room");
+        assert_eq!(webhook.secret.expose(), secret('o').expose());
+        assert_eq!(webhook.rotated_secret(&own, "third").expect("a secret").expose(), secret('o').expose());
+    }
+
+    #[test]
+    fn a_webhook_remembers_the_latest_rotations_under_keys() {
+        let mut webhook = registered_at(100, &["*"]);
+        let rotation = Rotation { secret: None, overlap: Duration::ZERO };
+        for number in 0..20 {
+            webhook.rotate_secret_once(&rotation, &number.to_string(), &secret('r'), at(200)).expect("room");
+        }
+        let kept = webhook.keyed_rotations.expect("rotations").carried_out;
+        assert_eq!((kept.len(), kept.last().map(String::as_str)), (KEYED_ROTATIONS_KEPT, Some("19")));
     }
 
     #[test]

@@ -28,35 +28,42 @@ impl Webhook {
         self.events.iter().any(|subscription| subscription.covers(event_type))
     }
 
-    /// Whether the webhook receives an event: it subscribes to the type, and the event does not announce the webhook's own
-    /// disabling.
+    /// Whether the webhook receives an event: it subscribes to the type, and the event is not about the webhook itself.
     pub fn wants(&self, event: EventId, event_type: &EventType) -> bool {
-        let announces_own = || (1..=self.epoch).any(|epoch| self.announcement(epoch, event.made_at()) == event);
-        self.subscribes_to(event_type) && !(*event_type == EventType::webhook_disabled() && announces_own())
+        self.subscribes_to(event_type) && !self.is_subject_of(event, event_type)
+    }
+
+    /// Whether the webhook was registered when an event was published, as far as another worker's clock can tell: up to
+    /// [`CLOCK_SKEW`] later.
+    pub fn is_registered_for(&self, event: EventId) -> bool {
+        self.created_at <= event.made_at().plus(CLOCK_SKEW)
     }
 
     /// Whether an event's fan-out enqueues a task for the webhook: it subscribes to the type, was registered when the event was
-    /// published, and is enabled now or was enabled then.
+    /// published, and is enabled now or was enabled then. A polled webhook gets none.
     ///
     /// The event's time comes from another worker's clock. So a webhook that was disabled up to [`CLOCK_SKEW`] before the event, or
     /// registered up to that long after it, gets a task too. The task of a disabled webhook ends as held.
     pub fn receives(&self, event: EventId, event_type: &EventType) -> bool {
         let published_at = event.made_at();
         let was_enabled = self.disabled_at.is_some_and(|at| at.plus(CLOCK_SKEW) >= published_at);
-        self.wants(event, event_type)
-            && self.created_at <= published_at.plus(CLOCK_SKEW)
+        !self.is_polled()
+            && self.wants(event, event_type)
+            && self.is_registered_for(event)
             && (self.is_enabled() || was_enabled)
     }
 
     /// Replaces the subscriptions from `now` on.
     ///
     /// An entry that stays, or that an earlier entry includes, is subscribed since the earlier one was. An entry that is
-    /// removed is still kept while a new entry includes it, so that widening a subscription loses nothing.
+    /// removed is still kept while a new entry includes it, so that widening a subscription loses nothing. What is pending for
+    /// a type that is given up is cancelled.
     pub fn set_events(&mut self, events: Vec<Subscription>, now: Timestamp) {
         let before = match self.subscribed.as_slice() {
             [] => self.events.iter().map(|entry| Subscribed { entry: entry.clone(), since: self.created_at }).collect(),
             subscribed => subscribed.to_vec(),
         };
+        self.note_unsubscribed(&before, &events, now);
         let since = |entry: &Subscription| {
             let including = before.iter().filter(|earlier| earlier.entry.includes(entry));
             including.map(|earlier| earlier.since).min().unwrap_or(now)
@@ -70,7 +77,7 @@ impl Webhook {
         self.events = events;
     }
 
-    /// Whether the webhook was registered, and subscribed to `event_type`, when `event` was published.
+    /// Whether the webhook was registered when `event` was published, and has been subscribed to `event_type` since then.
     pub fn subscribed_at_publication(&self, event: EventId, event_type: &EventType) -> bool {
         let published_at = event.made_at();
         let was = |entry: &Subscribed| entry.since <= published_at && entry.entry.covers(event_type);

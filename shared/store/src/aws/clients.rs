@@ -1,6 +1,8 @@
 //! The SDK clients.
 
+use crate::capacity::Capacity;
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::Builder;
 use std::{
     ops::Deref,
     sync::{Arc, LazyLock},
@@ -21,7 +23,7 @@ impl Clients {
     /// Creates clients with the region, credentials and HTTP client of `aws`.
     pub fn new(aws: &SdkConfig) -> Self {
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(aws),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(Builder::from(aws).interceptor(Capacity).build()),
             sqs: Lazy::new(aws, aws_sdk_sqs::Client::new),
             scheduler: Lazy::new(aws, aws_sdk_scheduler::Client::new),
         }

@@ -1,14 +1,13 @@
 //! An HTTP client between the SDK and the embedded AWS. It counts what AWS bills, and takes as long
 //! as AWS.
 
+use super::units::{Counted, Units};
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
     runtime_components::RuntimeComponents,
 };
-use aws_smithy_types::body::SdkBody;
 use embedded_aws::EmbeddedAws;
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -54,6 +53,10 @@ pub(super) struct Usage {
 pub(super) struct Function {
     pub(super) invocations: u64,
     pub(super) gigabyte_seconds: f64,
+    /// The time that it waited, without what the computing is assumed to take.
+    pub(super) waited: Duration,
+    pub(super) write_units: f64,
+    pub(super) read_units: f64,
 }
 
 /// The meter. Clones share one count.
@@ -83,37 +86,47 @@ impl Meter {
     /// time that it waits, and the time that it computes on the share of a CPU that comes with its
     /// memory.
     pub(super) async fn invoke<T>(&self, name: &'static str, posts: usize, running: impl Future<Output = T>) -> T {
-        let (began, before) = (Instant::now(), self.lock().calls());
+        let (began, before) = (Instant::now(), self.usage());
         let result = running.await;
         let mut usage = self.lock();
-        let computed = CPU * (usage.calls() - before + posts as u64) as u32 * MEMORY_OF_A_CPU_MB / MEMORY_MB;
+        let computed = CPU * (usage.calls() - before.calls() + posts as u64) as u32 * MEMORY_OF_A_CPU_MB / MEMORY_MB;
         let billed_ms = (began.elapsed() + computed).as_millis().div_ceil(1) as f64;
+        let (write_units, read_units) = (usage.write_units, usage.read_units);
         let function = usage.functions.entry(name).or_default();
         function.invocations += 1;
         function.gigabyte_seconds += billed_ms / 1000.0 * f64::from(MEMORY_MB) / 1024.0;
+        function.waited += began.elapsed();
+        function.write_units += write_units - before.write_units;
+        function.read_units += read_units - before.read_units;
         result
     }
 
-    async fn answer(&self, mut request: HttpRequest) -> HttpResponse {
+    async fn answer(&self, request: HttpRequest) -> HttpResponse {
         tokio::time::sleep(CALL).await;
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-        let asked = request.body().bytes().unwrap_or_default().to_vec();
         let Some((service, operation)) = target.split_once('.') else {
             // Requests to EventBridge Scheduler have no `x-amz-target`.
             self.lock().schedules += u64::from(request.method() == "POST");
             return self.aws.call(request).await;
         };
-        if service.starts_with("DynamoDB") {
-            let mut body: Value = serde_json::from_slice(&asked).unwrap_or_default();
-            body["ReturnConsumedCapacity"] = "TOTAL".into();
-            *request.body_mut() = SdkBody::from(body.to_string());
-        }
-        let response = self.aws.call(request).await;
-        let answered = response.body().bytes().unwrap_or_default();
+        let asked_bytes = request.body().bytes().unwrap_or_default().len();
         if service == "AmazonSQS" {
-            self.lock().sqs_requests += asked.len().max(answered.len()).div_ceil(SQS_CHUNK_BYTES).max(1) as u64;
+            let response = self.aws.call(request).await;
+            let answered_bytes = response.body().bytes().unwrap_or_default().len();
+            self.lock().sqs_requests += asked_bytes.max(answered_bytes).div_ceil(SQS_CHUNK_BYTES).max(1) as u64;
+            return response;
+        }
+        let counted = Counted::begin(&self.aws, &request, operation).await;
+        let is_write = counted.is_write();
+        let response = self.aws.call(request).await;
+        let Units { reads, writes } = counted.end(response.body().bytes().unwrap_or_default()).await;
+        let mut usage = self.lock();
+        if is_write {
+            usage.writes += 1;
+            usage.write_units += writes;
         } else {
-            self.lock().count_table_call(operation, &serde_json::from_slice(answered).unwrap_or_default());
+            usage.reads += 1;
+            usage.read_units += reads;
         }
         response
     }
@@ -126,22 +139,6 @@ impl Meter {
 impl Usage {
     fn calls(&self) -> u64 {
         self.writes + self.reads + self.sqs_requests + self.schedules
-    }
-
-    fn count_table_call(&mut self, operation: &str, answer: &Value) {
-        let units = |consumed: &Value| consumed["CapacityUnits"].as_f64();
-        let units = match &answer["ConsumedCapacity"] {
-            Value::Array(tables) => tables.iter().filter_map(units).sum(),
-            // AWS bills a write whose condition fails too, but the error does not name the units.
-            consumed => units(consumed).unwrap_or(1.0),
-        };
-        if matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem") {
-            self.writes += 1;
-            self.write_units += units;
-        } else {
-            self.reads += 1;
-            self.read_units += units;
-        }
     }
 }
 

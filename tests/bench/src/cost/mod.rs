@@ -6,8 +6,12 @@
 //! All batches are full, as in a busy deployment. Not included are logs (half a KB an attempt at
 //! `info`), data transfer to receivers, and the polling of the queues while idle.
 
+#[cfg(test)]
+mod by_webhook;
 mod meter;
+pub(crate) mod polling;
 mod prices;
+mod units;
 
 use crate::{
     figures::{Figure, Table, figure},
@@ -42,7 +46,7 @@ use endpoint::EndpointClient;
 use futures::FutureExt;
 use local::{pollers, provision};
 use meter::{Meter, Usage};
-use prices::US_EAST_1;
+use prices::bill;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use store::{Clients, webhooks};
@@ -101,8 +105,11 @@ pub(crate) fn measure() -> anyhow::Result<Table> {
 
 /// Runs a scenario in simulated time.
 fn run(scenario: Scenario) -> anyhow::Result<Cost> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(async { Deployment::with(scenario).await?.run().await })
+    in_simulated_time(async { Deployment::with(scenario).await?.run().await })
+}
+
+fn in_simulated_time<T>(running: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(running)
 }
 
 impl Cost {
@@ -113,12 +120,12 @@ impl Cost {
 
     /// Returns the cost of a million deliveries, in dollars.
     fn of_a_million(&self) -> f64 {
-        US_EAST_1.bill(&self.usage).iter().map(|(_, dollars)| self.each(*dollars) * 1e6).sum()
+        bill(&self.usage).iter().map(|(_, dollars)| self.each(*dollars) * 1e6).sum()
     }
 
     fn figures(&self) -> Vec<Figure> {
         let mut figures = vec![figure("total", "$/M", self.of_a_million())];
-        let lines = US_EAST_1.bill(&self.usage);
+        let lines = bill(&self.usage);
         figures.extend(lines.into_iter().map(|(name, dollars)| figure(name, "$/M", self.each(dollars) * 1e6)));
         figures.extend([
             figure("writes", "/delivery", self.each(self.usage.writes as f64)),
@@ -245,10 +252,10 @@ fn entry(index: usize, message: &Message) -> anyhow::Result<DeleteMessageBatchRe
     Ok(entry.set_receipt_handle(message.receipt_handle.clone()).build()?)
 }
 
-/// Creates the webhooks and a token to publish with, and returns the token.
+/// Creates the webhooks and a token, and returns the token.
 async fn set_up(app: &App, webhooks: usize) -> anyhow::Result<String> {
     let account: AccountId = ACCOUNT.parse()?;
-    let (text, now) = (token::publisher(app, &account).await?, app.clock.now());
+    let (text, now) = (token::create(app, &account).await?, app.clock.now());
     for number in 0..webhooks {
         let url = EndpointPolicy::Strict.judge_url(&format!("https://receiver.example/webhooks/{number}"));
         let url = url.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;

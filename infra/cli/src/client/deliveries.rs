@@ -1,0 +1,62 @@
+//! Deliveries: list, read, retry and cancel them.
+
+use super::{
+    Answer, Client, Error,
+    call::Call,
+    operation,
+    page::{Page, Wanted},
+};
+use domain::id::{DeliveryId, WebhookId};
+use serde::Deserialize;
+
+/// An event on its way to a webhook.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Delivery {
+    pub(crate) id: String,
+    pub(crate) event_type: String,
+    pub(crate) webhook_id: String,
+    pub(crate) status: String,
+    /// The latest attempts, oldest first.
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) next_attempt_at: Option<String>,
+    pub(crate) created_at: String,
+}
+
+/// One attempt of a delivery.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Attempt {
+    pub(crate) number: u32,
+    pub(crate) started_at: String,
+    pub(crate) duration_ms: u64,
+    pub(crate) status_code: Option<u16>,
+    /// Why there was no complete answer.
+    pub(crate) error: Option<String>,
+    pub(crate) response_body: Option<String>,
+}
+
+impl Client {
+    /// Lists the deliveries to a webhook, newest first.
+    pub(crate) async fn list_deliveries(
+        &self,
+        webhook: WebhookId,
+        status: Option<&str>,
+        page: &Wanted,
+    ) -> Result<Answer<Page<Delivery>>, Error> {
+        self.call(Call::new(operation::LIST_DELIVERIES).id(webhook).query("status", status).page(page)).await
+    }
+
+    /// Reads a delivery with its attempts.
+    pub(crate) async fn read_delivery(&self, id: DeliveryId) -> Result<Answer<Delivery>, Error> {
+        self.call(Call::new(operation::READ_DELIVERY).id(id)).await
+    }
+
+    /// Makes one more attempt now, outside the schedule.
+    pub(crate) async fn retry_delivery(&self, id: DeliveryId) -> Result<Answer<Delivery>, Error> {
+        self.call(Call::new(operation::RETRY_DELIVERY).id(id)).await
+    }
+
+    /// Cancels a delivery.
+    pub(crate) async fn cancel_delivery(&self, id: DeliveryId) -> Result<Answer<Delivery>, Error> {
+        self.call(Call::new(operation::CANCEL_DELIVERY).id(id)).await
+    }
+}
