@@ -32,6 +32,13 @@ pub(crate) struct FilterTest {
     explanation: Option<Explanation>,
 }
 
+impl FilterTest {
+    /// `explanation` says where the filter does not match. It is `None` if it matches.
+    pub(crate) fn new(explanation: Option<Explanation>) -> Self {
+        Self { matches: explanation.is_none(), explanation }
+    }
+}
+
 /// Try a filter on an event
 ///
 /// Answers 200 with whether a webhook with this filter would receive the event and, if not, with the condition that failed. The event is
@@ -71,7 +78,7 @@ pub(crate) async fn test(
     let document = Document::parse(&payload);
     let pattern = filter.compile().map_err(|_| Problem::malformed("The filter cannot be read."))?;
     let explanation = document.as_ref().and_then(|document| pattern.explain(document));
-    Ok(Json(FilterTest { matches: explanation.is_none(), explanation }))
+    Ok(Json(FilterTest::new(explanation)))
 }
 
 /// Returns the payload of a stored event.
