@@ -15,6 +15,7 @@ mod openapi;
 mod options;
 mod polling;
 mod polling_costs;
+mod portal;
 mod problems;
 mod quotas;
 mod read_units;

@@ -8,6 +8,7 @@ use super::{
 };
 use domain::id::{DeliveryId, WebhookId};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// An event on its way to a webhook.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,15 +35,30 @@ pub(crate) struct Attempt {
     pub(crate) response_body: Option<String>,
 }
 
+/// A request that would be sent. Its secrets are not shown.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OutgoingRequest {
+    pub(crate) method: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
 impl Client {
     /// Lists the deliveries to a webhook, newest first.
     pub(crate) async fn list_deliveries(
         &self,
         webhook: WebhookId,
-        status: Option<&str>,
+        (status, event_type): (Option<&str>, Option<&str>),
         page: &Wanted,
     ) -> Result<Answer<Page<Delivery>>, Error> {
-        self.call(Call::new(operation::LIST_DELIVERIES).id(webhook).query("status", status).page(page)).await
+        let call = Call::new(operation::LIST_DELIVERIES).id(webhook);
+        self.call(call.query("status", status).query("event_type", event_type).page(page)).await
+    }
+
+    /// Reads the request that the next attempt would send.
+    pub(crate) async fn read_delivery_request(&self, id: DeliveryId) -> Result<Answer<OutgoingRequest>, Error> {
+        self.call(Call::new(operation::READ_DELIVERY_REQUEST).id(id)).await
     }
 
     /// Reads a delivery with its attempts.

@@ -79,6 +79,28 @@ pub(crate) struct FilterMismatch {
     pub(crate) found: Option<Box<RawValue>>,
 }
 
+/// Whether an event passes a filter.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct FilterTest {
+    pub(crate) matches: bool,
+    pub(crate) explanation: Option<FilterMismatch>,
+}
+
+/// A filter to try on an event.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize), serde(deny_unknown_fields))]
+pub(crate) struct NewFilterTest {
+    pub(crate) filter: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event_id: Option<EventId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) r#type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<NewEventData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) previous_data: Option<Box<RawValue>>,
+}
+
 /// An event to publish.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(Deserialize), serde(deny_unknown_fields))]
@@ -130,6 +152,11 @@ impl Client {
         idempotency_key: &str,
     ) -> Result<Answer<PublishedEvent>, Error> {
         self.call(Call::new(operation::PUBLISH_EVENT).body(body).idempotency_key(idempotency_key)).await
+    }
+
+    /// Tries a filter on an event.
+    pub(crate) async fn test_filter(&self, body: &NewFilterTest) -> Result<Answer<FilterTest>, Error> {
+        self.call(Call::new(operation::TEST_FILTER).body(body)).await
     }
 
     /// Asks what would become of an event. `body` is [`NewEvent`] or the user's own JSON.

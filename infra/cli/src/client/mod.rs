@@ -20,6 +20,7 @@ pub(crate) mod event_types;
 pub(crate) mod events;
 pub(crate) mod operation;
 pub(crate) mod page;
+pub(crate) mod portal;
 pub(crate) mod service;
 pub(crate) mod signatures;
 #[cfg(test)]

@@ -41,6 +41,7 @@ operations! {
     POLL_WEBHOOK: "pollWebhook", GET "/v1/webhooks/{id}/poll";
     LIST_DELIVERIES: "listDeliveries", GET "/v1/webhooks/{id}/deliveries";
     READ_DELIVERY: "readDelivery", GET "/v1/deliveries/{id}";
+    READ_DELIVERY_REQUEST: "readDeliveryRequest", GET "/v1/deliveries/{id}/request";
     RETRY_DELIVERY: "retryDelivery", POST "/v1/deliveries/{id}/retry";
     CANCEL_DELIVERY: "cancelDelivery", POST "/v1/deliveries/{id}/cancel";
     LIST_EVENTS: "listEvents", GET "/v1/events";
@@ -52,6 +53,8 @@ operations! {
     CREATE_EVENT_TYPE: "createEventType", POST "/v1/event-types";
     DELETE_EVENT_TYPE: "deleteEventType", DELETE "/v1/event-types/{name}";
     DEBUG_SIGNATURES: "debugSignatures", POST "/v1/signatures/debug";
+    TEST_FILTER: "testFilter", POST "/v1/filters/test";
+    CREATE_PORTAL_LINK: "createPortalLink", POST "/v1/portal-links";
     LIST_TOKENS: "listTokens", GET "/v1/tokens";
     CREATE_TOKEN: "createToken", POST "/v1/tokens";
     DELETE_TOKEN: "deleteToken", DELETE "/v1/tokens/{id}";

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     client::{
         Answer,
-        deliveries::{Attempt, Delivery},
+        deliveries::{Attempt, Delivery, OutgoingRequest},
     },
     output::{
         Output,
@@ -20,7 +20,10 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use domain::id::{DeliveryId, WebhookId};
+use domain::{
+    event_type::EventType,
+    id::{DeliveryId, WebhookId},
+};
 use std::{
     io,
     process::ExitCode,
@@ -40,11 +43,19 @@ pub(crate) enum Deliveries {
         /// Only those with this status.
         #[arg(long, value_parser = ["pending", "delivered", "failed", "held", "cancelled"])]
         status: Option<String>,
+        /// Only those of events of this type.
+        #[arg(long = "type", value_name = "TYPE")]
+        event_type: Option<EventType>,
         #[command(flatten)]
         page: PageOptions,
     },
     /// Show a delivery with its attempts.
     Get {
+        /// The delivery's id, dlv_….
+        delivery: DeliveryId,
+    },
+    /// Show the request that the next attempt would send, as it would be sent now. Secrets are not shown.
+    Request {
         /// The delivery's id, dlv_….
         delivery: DeliveryId,
     },
@@ -94,11 +105,15 @@ impl Deliveries {
     pub(crate) async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
         let Session { client, out, .. } = session;
         match self {
-            Self::List { webhook, status, page } => {
-                let fetch = async |wanted| client.list_deliveries(webhook, status.as_deref(), &wanted).await;
+            Self::List { webhook, status, event_type, page } => {
+                let chosen = (status.as_deref(), event_type.as_ref().map(EventType::as_str));
+                let fetch = async |wanted| client.list_deliveries(webhook, chosen, &wanted).await;
                 return listing::print(*out, &page, (COLUMNS, row), fetch).await;
             }
             Self::Get { delivery } => show(*out, &client.read_delivery(delivery).await?)?,
+            Self::Request { delivery } => {
+                out.answer(&client.read_delivery_request(delivery).await?, print_request)?;
+            }
             Self::Retry { delivery, waiting } => {
                 return show_begun(session, client.retry_delivery(delivery).await?, waiting).await;
             }
@@ -109,6 +124,19 @@ impl Deliveries {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Shows a request as it goes over the wire.
+fn print_request(out: Output, request: &OutgoingRequest) -> io::Result<()> {
+    let OutgoingRequest { method, url, headers, body } = request;
+    if let (Some(method), Some(url)) = (method, url) {
+        out.line(&format!("{} {}", visible(method), visible(url)))?;
+    }
+    for (name, value) in headers {
+        out.line(&format!("{}: {}", visible(name), visible(value)))?;
+    }
+    out.line("")?;
+    out.line(&visible(body))
 }
 
 /// A table's row.

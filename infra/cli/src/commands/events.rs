@@ -10,8 +10,8 @@ use crate::{
         Answer,
         error::Fault,
         events::{
-            BatchResult, DryRun, DryRunWebhook, Event, EventBatch, EventWithDeliveries, FilterMismatch, NewEvent,
-            PublishedEvent,
+            BatchResult, DryRun, DryRunWebhook, Event, EventBatch, EventWithDeliveries, FilterMismatch, FilterTest,
+            NewEvent, NewFilterTest, PublishedEvent,
         },
         page::Wanted,
     },
@@ -51,6 +51,8 @@ pub(crate) enum Events {
     Publish(Box<Publish>),
     /// Show which webhooks an event would reach, and why it would not reach the others. Nothing is published.
     DryRun(Box<DryRunOptions>),
+    /// Try a webhook's filter on a stored event, or on one that is not published.
+    TestFilter(Box<TestFilter>),
     /// Publish up to 100 events at once.
     PublishBatch {
         /// {"events": […]} as JSON, a file, or - for stdin.
@@ -102,6 +104,26 @@ pub(crate) struct DryRunOptions {
     cursor: Option<String>,
 }
 
+/// A filter to try, and an event.
+#[derive(Debug, Args)]
+pub(crate) struct TestFilter {
+    /// The filter: an event pattern as JSON, a file, or - for stdin.
+    #[arg(value_name = "FILTER|FILE")]
+    filter: JsonArgument,
+    /// The id of a stored event, evt_….
+    #[arg(long, value_name = "ID", required_unless_present = "event_type", conflicts_with = "event_type")]
+    event: Option<EventId>,
+    /// The type of an event that is not published.
+    #[arg(long = "type", value_name = "TYPE", requires = "data")]
+    event_type: Option<EventType>,
+    /// Its object (data.object) as JSON, a file, or - for stdin.
+    #[arg(long, value_name = "JSON|FILE", requires = "event_type")]
+    data: Option<JsonArgument>,
+    /// The values that an update would replace, as JSON, a file, or - for stdin.
+    #[arg(long, value_name = "JSON|FILE", requires = "event_type")]
+    previous: Option<JsonArgument>,
+}
+
 const DRY_RUN_COLUMNS: &[Column] = &[Column::whole("WEBHOOK"), Column::whole("DELIVERS"), Column::flexible("REASON")];
 const COLUMNS: &[Column] = &[Column::whole("ID"), Column::flexible("TYPE"), Column::whole("CREATED")];
 
@@ -120,6 +142,7 @@ impl Events {
             }
             Self::Publish(publish) => publish.run(session).await,
             Self::DryRun(options) => options.run(session).await,
+            Self::TestFilter(options) => options.run(session).await,
             Self::PublishBatch { body, idempotency_key: key } => {
                 let body = body.read("--body")?;
                 let answer = client.publish_events(&body, &key.unwrap_or_else(idempotency_key)).await?;
@@ -166,6 +189,29 @@ impl DryRunOptions {
     }
 }
 
+impl TestFilter {
+    /// The exit status is 1 if the filter does not match.
+    async fn run(self, session: &Session) -> anyhow::Result<ExitCode> {
+        let body = NewFilterTest {
+            filter: self.filter.read("FILTER")?,
+            event_id: self.event,
+            r#type: self.event_type.map(|name| name.to_string()),
+            data: self.data.map(|data| data.read("--data")).transpose()?.map(event_data::of),
+            previous_data: self.previous.map(|previous| previous.read("--previous")).transpose()?,
+        };
+        let answer = session.client.test_filter(&body).await?;
+        session.out.answer(&answer, print_filter_test)?;
+        Ok(if answer.value.matches { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn print_filter_test(out: Output, test: &FilterTest) -> io::Result<()> {
+    match &test.explanation {
+        None => out.line("matches"),
+        Some(mismatch) => out.line(&format!("does not match: {}", visible(&mismatch_text(mismatch)))),
+    }
+}
+
 /// Shows which webhooks would receive an event.
 fn print_dry_run(out: Output, DryRun { event, webhooks, next_cursor }: &DryRun) -> io::Result<()> {
     event.warnings.iter().for_each(warn);
@@ -190,12 +236,14 @@ fn print_dry_run(out: Output, DryRun { event, webhooks, next_cursor }: &DryRun) 
 /// Says why a webhook would not receive an event.
 fn reason(webhook: &DryRunWebhook) -> String {
     match (&webhook.reason, &webhook.filter) {
-        (Some(reason), Some(FilterMismatch { path, expected, found })) => {
-            let found = found.as_ref().map_or("nothing", |found| found.get());
-            format!("{reason}: {path} is {found}, expected {}", expected.get())
-        }
+        (Some(reason), Some(mismatch)) => format!("{reason}: {}", mismatch_text(mismatch)),
         (reason, _) => reason.clone().unwrap_or_else(|| "-".to_owned()),
     }
+}
+
+fn mismatch_text(FilterMismatch { path, expected, found }: &FilterMismatch) -> String {
+    let found = found.as_ref().map_or("nothing", |found| found.get());
+    format!("{path} is {found}, expected {}", expected.get())
 }
 
 fn row(event: &Event) -> Vec<Cell> {

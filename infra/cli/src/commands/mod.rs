@@ -8,6 +8,7 @@ mod events;
 mod listen;
 mod listing;
 mod login;
+mod portal;
 mod progress;
 mod status;
 mod tail;
@@ -79,6 +80,8 @@ pub(crate) enum Online {
     /// List, issue and revoke account tokens. Needs the scope platform.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Make a link to the portal, and open it in the browser.
+    Portal(portal::Portal),
     /// Show which API is used, with which token, and whether it answers.
     Status,
     /// Print the API's description (OpenAPI 3.1).
@@ -143,6 +146,7 @@ impl Online {
             Self::Deliveries(command) => command.run(session).await,
             Self::EventTypes(command) => command.run(session).await,
             Self::Tokens(command) => command.run(session).await,
+            Self::Portal(command) => command.run(session).await,
             Self::Status => status::show(session).await,
             Self::Openapi => status::openapi(session).await,
         }
