@@ -1,8 +1,11 @@
-//! Checks that API Gateway has exactly the routes that the OpenAPI document describes.
+//! Checks that API Gateway has exactly the routes that the OpenAPI document describes, and those of the portal's files.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 use strict_aws::template::{resources, template, text};
+
+/// The portal's files, which are no part of the API.
+const FILES: [&str; 3] = ["GET /portal", "GET /portal/assets/{name}", "GET /portal/brand.json"];
 
 #[test]
 fn the_routes_are_those_of_the_openapi_document() {
@@ -13,6 +16,7 @@ fn the_routes_are_those_of_the_openapi_document() {
             let methods = methods.as_object().expect("methods").keys();
             methods.map(move |method| format!("{} {path}", method.to_uppercase()))
         })
+        .chain(FILES.map(str::to_owned))
         .collect();
     let template = template();
     let keys = resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| text(&route["RouteKey"]).to_owned());

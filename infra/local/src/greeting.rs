@@ -42,7 +42,9 @@ fn text(options: &Options, address: SocketAddr, shown: &Credentials, style: Styl
     let authorization = quoted(&format!("Authorization: Bearer {token}"));
     let portal = style.bold(&format!("{url}/portal#code={portal_code}"));
     let settings = settings(options, &url, token);
-    let another = format!("{settings}cargo run -p cli -- portal");
+    let open_portal = style.dim(&format!(
+        "Open the portal. The link works once, for 5 minutes. For another: {settings}cargo run -p cli -- portal"
+    ));
     let demo = style.bold(&format!("{settings}cargo run -p cli -- demo"));
     let (shown_token, data, heading) = (style.bold(token), style.bold(&data), |text| style.dim(text));
     let [try_first, register, publish, see] = [
@@ -54,10 +56,11 @@ fn text(options: &Options, address: SocketAddr, shown: &Credentials, style: Styl
     .map(heading);
     format!(
         r#"listening on http://{address}
-token:  {shown_token}
-data:   {data}
-portal: {portal}
-        (works once, for 5 minutes; another: {another})
+token: {shown_token}
+data:  {data}
+
+{open_portal}
+  {portal}
 
 {try_first}
   {demo}

@@ -57,6 +57,8 @@ async fn the_first_screen_says_what_to_try() {
         let demo =
             format!("HOOKLINE_URL={} HOOKLINE_TOKEN='{}' cargo run -p cli -- demo", stack.base(), token.trim_end());
         assert!(plain.iter().any(|line| line.trim() == demo), "{plain:#?}");
+        let portal = format!("{}/portal#code=", stack.base());
+        assert!(plain.iter().any(|line| line.trim().starts_with(&portal)), "{plain:#?}");
     }
 }
 
