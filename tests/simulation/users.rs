@@ -144,6 +144,7 @@ impl Users {
                 description: None,
                 created_at: world.now(),
                 hash: token::hash(account),
+                session: None,
             };
             let work = |process: Arc<Process>| async move {
                 tokens::create(&process.app.store, &token).await.expect("no faults yet");

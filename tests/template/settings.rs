@@ -18,7 +18,15 @@ fn the_functions_get_the_settings_that_they_read_and_no_others() {
     let config = Config::read(|name| {
         asked.borrow_mut().insert(name.to_owned());
         let numbers = ["RETENTION_DAYS", "PUBLISH_RATE_LIMIT", "MAX_WEBHOOKS"];
-        let others = ["RETRY_SCHEDULE", "TRIAL_SCHEDULE", "AUTO_RECOVER", "STRICT_ENDPOINTS", "CORS_ALLOW_ORIGINS"];
+        let others = [
+            "RETRY_SCHEDULE",
+            "TRIAL_SCHEDULE",
+            "AUTO_RECOVER",
+            "STRICT_ENDPOINTS",
+            "CORS_ALLOW_ORIGINS",
+            "PORTAL_ACCENT",
+            "PORTAL_FRAME_ANCESTORS",
+        ];
         let defaulted = numbers.contains(&name) || others.contains(&name);
         (given.contains(name) && !defaulted).then(|| "x".to_owned())
     });

@@ -1,8 +1,9 @@
 //! Authentication: the bearer token of a request, its scopes, and the account that the request is about.
 //!
-//! A handler takes the extractor that it needs: [`Manager`], [`Publisher`], [`Reader`], [`PublishingManager`] or [`Platform`].
+//! A handler takes the extractor that it needs: [`Manager`], [`Publisher`], [`Reader`], [`PublishingManager`],
+//! [`Platform`], [`LinkMaker`] or [`AnySession`].
 
-use crate::{problem::Problem, state::ApiState};
+use crate::{problem::Problem, session, state::ApiState};
 use axum::{
     extract::FromRequestParts,
     http::{
@@ -13,6 +14,7 @@ use axum::{
 };
 use domain::{
     account::AccountId,
+    portal::Session,
     token::{Scope, Token},
 };
 use std::sync::Arc;
@@ -29,8 +31,18 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Returns the session of the portal that the token is of.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.token.session.as_ref()
+    }
+
+    /// Returns the SHA-256 of the token's text.
+    pub(crate) fn token_hash(&self) -> &str {
+        &self.token.hash
+    }
+
     /// Whether the token allows `scope`. The scope `platform` allows everything.
-    fn has(&self, scope: Scope) -> bool {
+    pub(crate) fn has(&self, scope: Scope) -> bool {
         self.token.scopes.contains(&scope) || self.token.scopes.contains(&Scope::Platform)
     }
 
@@ -87,12 +99,31 @@ pub(crate) struct Reader(pub(crate) AccountId);
 pub(crate) struct PublishingManager(pub(crate) AccountId);
 /// A caller with the scope `platform`.
 pub(crate) struct Platform(pub(crate) Caller);
+/// The account of a caller with the scope `manage` who may make links to the portal, and whether it may publish too.
+pub(crate) struct LinkMaker {
+    pub(crate) account: AccountId,
+    pub(crate) publishes: bool,
+}
 
-/// Authenticates a request.
+/// A session of the portal, by the SHA-256 of its token.
+pub(crate) struct AnySession {
+    pub(crate) token_hash: String,
+}
+
+/// Authenticates a request, once for all extractors.
 ///
 /// # Errors
-/// 401 without a known bearer token. 400 if `Hookline-Account` is malformed or sent twice.
-async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
+/// 401 without a known bearer token. 403 or 404 if the token is of a session of the portal that may not make the request. 400 if `Hookline-Account` is malformed or sent twice.
+pub(crate) async fn caller(parts: &mut Parts, state: &ApiState) -> Result<Caller, Problem> {
+    if let Some(caller) = parts.extensions.get::<Caller>() {
+        return Ok(caller.clone());
+    }
+    let caller = authenticated(parts, state).await?;
+    parts.extensions.insert(caller.clone());
+    Ok(caller)
+}
+
+async fn authenticated(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
     let authorization = single(&parts.headers, header::AUTHORIZATION).map_err(|()| Problem::unauthorized())?;
     let authorization = authorization.and_then(|value| value.to_str().ok());
     let (scheme, token) = authorization.and_then(|value| value.split_once(' ')).ok_or_else(Problem::unauthorized)?;
@@ -100,6 +131,9 @@ async fn caller(parts: &Parts, state: &ApiState) -> Result<Caller, Problem> {
         return Err(Problem::unauthorized());
     }
     let token = state.tokens.find(&state.app, token.trim()).await?.ok_or_else(Problem::unauthorized)?;
+    if let Some(session) = &token.session {
+        session::judge(session, parts)?;
+    }
     Ok(Caller { token, named_account: named_account(&parts.headers)? })
 }
 
@@ -158,4 +192,23 @@ from_request!(PublishingManager, |caller| {
 from_request!(Platform, |caller| {
     caller.require(Scope::Platform, "platform")?;
     Ok(Self(caller))
+});
+from_request!(LinkMaker, |caller| {
+    if caller.session().is_some() {
+        return Err(Problem::forbidden("A session of the portal makes no links."));
+    }
+    caller.require(Scope::Manage, "manage")?;
+    let account = caller.account()?;
+    if account == AccountId::platform() {
+        return Err(Problem::forbidden(
+            "There is no portal for the account 'platform', which only platform tokens may use.",
+        ));
+    }
+    Ok(Self { account, publishes: caller.has(Scope::Publish) })
+});
+from_request!(AnySession, |caller| {
+    match caller.session() {
+        Some(_) => Ok(Self { token_hash: caller.token_hash().to_owned() }),
+        None => Err(Problem::forbidden("The token is not of a session of the portal.")),
+    }
 });

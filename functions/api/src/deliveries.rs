@@ -7,6 +7,7 @@ use crate::{
     body::Query,
     path::{Named, Path},
     problem::Problem,
+    request_view::RequestView,
     state::ApiState,
     webhooks::find,
 };
@@ -19,6 +20,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use domain::{
     account::AccountId,
     delivery::{Delivery, DeliveryStatus, DeliveryView, Task},
+    event_type::EventType,
     id::{DeliveryId, EventId, WebhookId},
     page::Page,
     webhook::Webhook,
@@ -82,6 +84,32 @@ pub(crate) async fn read(
     Ok(Json(find_delivery(&state.app, &account, id).await?.view))
 }
 
+/// Read the request of a delivery
+///
+/// Answers 200 with the request that the next attempt would send if it were made now: the webhook's present URL and options, and the
+/// event's bytes, with `***` for every secret and signature. Nothing is sent. Fails with 404 if the account has no such delivery, and
+/// with 409 if its webhook was deleted or its event is no longer kept.
+#[cfg_attr(test, utoipa::path(
+    get,
+    path = "/v1/deliveries/{id}/request",
+    operation_id = "readDeliveryRequest",
+    tag = "Deliveries",
+    security(("bearer" = ["manage"])),
+    params(("id" = DeliveryId, Path, description = "The delivery's id.")),
+    responses((status = 200, description = "The request.", body = RequestView), (status = 409, description = "")),
+))]
+pub(crate) async fn request(
+    Manager(account): Manager,
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<RequestView>, Problem> {
+    let app = &state.app;
+    let Found { delivery, webhook, .. } = find_delivery(app, &account, id).await?;
+    let webhook = webhook.ok_or_else(Problem::webhook_deleted)?;
+    let event = events::get(&app.store, &account, id.event).await?.ok_or_else(Problem::event_not_kept)?;
+    Ok(Json(RequestView::new(&webhook, &event, delivery.next_number(), app.clock.now())))
+}
+
 /// Retry a delivery now
 ///
 /// Enqueues one attempt, outside the retry schedule. If it succeeds, the delivery becomes `delivered`. If it fails, status and
@@ -107,7 +135,7 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
     let app = &state.app;
     let Found { delivery, view, webhook, .. } = find_delivery(app, &account, id).await?;
-    let webhook = webhook.ok_or_else(|| Problem::conflict("The delivery's webhook was deleted."))?;
+    let webhook = webhook.ok_or_else(Problem::webhook_deleted)?;
     if !webhook.is_enabled() {
         return Err(Problem::webhook_disabled());
     }
@@ -118,7 +146,7 @@ pub(crate) async fn retry(
         return Err(Problem::conflict("An attempt of the delivery is under way. Retry when it has ended."));
     }
     if events::get(&app.store, &account, view.id.event).await?.is_none() {
-        return Err(Problem::conflict("The delivery's event is no longer kept."));
+        return Err(Problem::event_not_kept());
     }
     manual_retry::enqueue(app, &webhook, view.id.event).await?;
     Ok((StatusCode::ACCEPTED, Json(view)))
@@ -169,6 +197,7 @@ pub(crate) async fn cancel(
         requests::Limit,
         ("cursor" = Option<EventId>, Query, description = "The `next_cursor` of the page before."),
         ("status" = Option<DeliveryStatus>, Query, description = "Lists only deliveries with this status."),
+        ("event_type" = Option<EventType>, Query, description = "Lists only deliveries of events of this type."),
     ),
     responses((status = 200, description = "A page of deliveries.", body = Page<DeliveryView, EventId>)),
 ))]
@@ -181,6 +210,7 @@ pub(crate) async fn list(
     let (limit, after) = (query.limit(), query.cursor());
     let fault = "must be pending, delivered, failed, held or cancelled";
     let status: Option<DeliveryStatus> = query.optional("status", fault);
+    let event_type: Option<EventType> = query.parsed("event_type");
     query.finish()?;
     let webhook = find(&state.app, &account, id).await?;
     if webhook.is_polled() {
@@ -196,7 +226,11 @@ pub(crate) async fn list(
                 DeliveryView::unattempted(&event.summary, &webhook, matcher.passes(&webhook))
             }
         };
-        view.filter(|view| status.is_none_or(|status| view.status == status))
+        let is_wanted = |view: &DeliveryView| {
+            status.is_none_or(|status| view.status == status)
+                && event_type.as_ref().is_none_or(|event_type| view.event_type == *event_type)
+        };
+        view.filter(is_wanted)
     };
     let wanted = Wanted { after, limit, unattempted };
     let page = deliveries::list_all(&state.app.store, &webhook, wanted, show, DeliveryView::escaped_len).await?;

@@ -8,6 +8,8 @@ use crate::{
     body::{EventBody, Query},
     new_event,
     problem::Problem,
+    request_view::RequestView,
+    session::Only,
     state::ApiState,
     traceparent::Trace,
     warnings::with_warnings,
@@ -16,16 +18,15 @@ use application::dry_run::{self, Judged, JudgedPage, Refusal};
 use axum::{Json, extract::State};
 use domain::{
     answer::{ANSWER_BYTES_MAX, escaped_len},
-    delivery::request,
     event::Event,
     filter::Explanation,
     id::{EventId, WebhookId},
     time::Timestamp,
-    webhook::{DeliveryMode, Webhook},
+    webhook::DeliveryMode,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// What would become of an event.
 #[derive(Serialize)]
@@ -59,7 +60,7 @@ pub(crate) struct DryRunWebhook {
     /// The request of the first attempt, or what a poll would return. Missing if the webhook would not receive the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(nullable = false))]
-    request: Option<DryRunRequest>,
+    request: Option<RequestView>,
 }
 
 /// Why a webhook would not receive an event. The first that holds is given, in this order.
@@ -73,21 +74,6 @@ enum DryRunReason {
     Filter,
     /// It is disabled.
     Disabled,
-}
-
-/// A request that would be sent.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
-struct DryRunRequest {
-    /// The method. `null` if the events are polled.
-    method: Option<&'static str>,
-    /// The webhook's URL. `null` if the events are polled.
-    url: Option<String>,
-    /// The headers, by their names in lower case, without those of the connection. Secrets are not shown: credentials, the values of the
-    /// webhook's own headers, and signatures are `***`.
-    headers: BTreeMap<String, String>,
-    /// The body, byte for byte: the event as JSON.
-    body: String,
 }
 
 impl DryRunWebhook {
@@ -105,24 +91,13 @@ impl DryRunWebhook {
             delivers,
             reason,
             filter,
-            request: delivers.then(|| DryRunRequest::new(&webhook, event, now)),
+            request: delivers.then(|| RequestView::new(&webhook, event, 1, now)),
         }
     }
 
     /// Returns how many bytes the entry takes in Lambda's answer.
     fn escaped_len(&self) -> usize {
         escaped_len(&serde_json::to_vec(self).expect("an entry is JSON"))
-    }
-}
-
-impl DryRunRequest {
-    fn new(webhook: &Webhook, event: &Event, now: Timestamp) -> Self {
-        Self {
-            method: webhook.url.as_ref().map(|_| "POST"),
-            url: webhook.url.as_ref().map(ToString::to_string),
-            headers: request::headers_shown(event, webhook, now),
-            body: String::from_utf8_lossy(&event.payload).into_owned(),
-        }
     }
 }
 
@@ -151,10 +126,10 @@ impl DryRunRequest {
 ))]
 pub(crate) async fn dry_run(
     PublishingManager(account): PublishingManager,
+    Only(only): Only,
     State(state): State<Arc<ApiState>>,
     Trace(trace): Trace,
-    mut query: Query,
-    body: EventBody,
+    (mut query, body): (Query, EventBody),
 ) -> Result<Json<DryRun>, Problem> {
     let app = &state.app;
     let (limit, after) = (query.limit(), query.cursor());
@@ -164,7 +139,10 @@ pub(crate) async fn dry_run(
     let new = new_event::read(fields, 0, &findings)?;
     let now = app.clock.now();
     let event = Event::new(account, EventId::new(now, &app.random), &new).traced(trace);
-    let page = dry_run::judge(app, &event, after, limit).await?;
+    let page = match only {
+        Some(only) => dry_run::judge_one(app, &event, only).await?,
+        None => dry_run::judge(app, &event, after, limit).await?,
+    };
     let shown = with_warnings(event.payload.clone(), findings.warnings(0));
     let room = ANSWER_BYTES_MAX.saturating_sub(escaped_len(&shown));
     let (webhooks, next_cursor) = within(room, after, page, |judged| DryRunWebhook::new(judged, &event, now));

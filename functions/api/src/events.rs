@@ -10,11 +10,13 @@ use crate::{
     newline::PayloadBytes,
     path::{Named, Path},
     problem::Problem,
+    session::Only,
     state::ApiState,
     traceparent::Trace,
     warnings::with_warnings,
+    webhooks::find,
 };
-use application::{App, publishing::Publication};
+use application::{App, portal, publishing::Publication};
 use axum::{
     Json,
     body::Body,
@@ -251,13 +253,19 @@ pub(crate) fn json_raw(payload: &[u8]) -> Box<RawValue> {
 ))]
 pub(crate) async fn list(
     Reader(account): Reader,
+    Only(only): Only,
     State(state): State<Arc<ApiState>>,
     mut query: Query,
 ) -> Result<Json<Page<Box<RawValue>, EventId>>, Problem> {
     let (limit, after) = (query.limit(), query.cursor());
     let event_type: Option<EventType> = query.parsed("type");
     query.finish()?;
-    let page = events::list(&state.app.store, &account, event_type.as_ref(), after, limit).await?;
+    let mut page = events::list(&state.app.store, &account, event_type.as_ref(), after, limit).await?;
+    if let Some(only) = only {
+        let webhook = find(&state.app, &account, only).await?;
+        let seen = portal::events_seen(&state.app, &webhook, &page.items).await?;
+        page.items.retain(|event| seen.contains(&event.id));
+    }
     Ok(Json(page.map(|event| json_raw(&event.payload))))
 }
 
@@ -302,15 +310,29 @@ pub(crate) struct EventView {
 ))]
 pub(crate) async fn read(
     Reader(account): Reader,
+    Only(only): Only,
     State(state): State<Arc<ApiState>>,
-    Path(id): Path<EventId>,
-    mut query: Query,
+    (Path(id), mut query): (Path<EventId>, Query),
 ) -> Result<Json<EventView>, Problem> {
     let app = &state.app;
     let after = query.cursor();
     query.finish()?;
     let event = events::get(&app.store, &account, id).await?.ok_or_else(|| Problem::not_found(EventId::WHAT))?;
-    let (deliveries, next) = deliveries_of(app, &event, after).await?;
+    let page = match only {
+        Some(only) => {
+            let webhook = find(app, &account, only).await?;
+            if portal::events_seen(app, &webhook, std::slice::from_ref(&event)).await?.is_empty() {
+                return Err(Problem::not_found(EventId::WHAT));
+            }
+            Page { items: vec![webhook], next: None }
+        }
+        None => webhooks::page(&app.store, &account, after, DELIVERIES_MAX, Order::Oldest).await?,
+    };
+    let deleted = match only {
+        Some(_) => vec![],
+        None => webhooks::deleted(&app.store, &account, DELIVERIES_MAX).await?,
+    };
+    let (deliveries, next) = deliveries_of(app, &event, (&page, deleted), after).await?;
     let mut payload = Fields::parse(&event.payload)?;
     let (data, previous_data) = (payload.required("data", keep), payload.required("previous_data", keep));
     Ok(Json(EventView {
@@ -324,17 +346,17 @@ pub(crate) async fn read(
     }))
 }
 
-/// Returns a page of the event's deliveries, in the order of their webhooks, and the webhook after which the next page begins.
+/// Returns the event's deliveries to a page of webhooks, and to those of `deleted` that belong there, in the order of their webhooks, and the webhook after which the next page begins.
 async fn deliveries_of(
     app: &App,
     event: &Event,
+    (page, deleted): (&Page<Webhook, WebhookId>, Vec<WebhookId>),
     after: Option<WebhookId>,
 ) -> Result<(Vec<DeliveryView>, Option<WebhookId>), Problem> {
     let (store, account) = (&app.store, &event.account);
-    let page = webhooks::page(store, account, after, DELIVERIES_MAX, Order::Oldest).await?;
     // Deliveries to deleted webhooks stay part of the event's history.
     let is_in_page = |id: &WebhookId| after.is_none_or(|after| after < *id) && page.next.is_none_or(|next| *id <= next);
-    let deleted = webhooks::deleted(store, account, DELIVERIES_MAX).await?.into_iter().filter(is_in_page);
+    let deleted = deleted.into_iter().filter(is_in_page);
     let mut shown: BTreeMap<WebhookId, Option<&Webhook>> = deleted.map(|id| (id, None)).collect();
     shown.extend(page.items.iter().map(|webhook| (webhook.id, Some(webhook))));
     let ids: Vec<_> = shown.keys().copied().collect();

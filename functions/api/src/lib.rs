@@ -8,7 +8,11 @@
 //! | `polling.rs` | `/v1/webhooks/{id}/poll` |
 //! | `test_deliveries.rs` | `/v1/webhooks/test` |
 //! | `deliveries.rs` | `/v1/deliveries…` and `/v1/webhooks/{id}/deliveries` |
-//! | `signatures.rs` | `/v1/signatures/debug` |
+//! | `signatures.rs`, `filters.rs` | `/v1/signatures/debug`, `/v1/filters/test` |
+//! | `portal.rs` | the portal's files |
+//! | `portal_links.rs`, `portal_sessions.rs` | links to the portal, and the sessions that they begin |
+//! | `session.rs` | what a session may ask for |
+//! | `request_view.rs` | a request to a receiver, without its secrets |
 //! | `events.rs`, `event_types.rs`, `tokens.rs`, `healthz.rs` | the other routes |
 //! | `dry_run.rs` | `/v1/events/dry-run` |
 //! | `new_event.rs` | the body with an event, and what the catalogue has against it |
@@ -30,6 +34,7 @@ mod dry_run;
 mod event_types;
 mod events;
 mod fields;
+mod filters;
 mod health;
 mod healthz;
 mod idempotency_key;
@@ -39,12 +44,17 @@ mod openapi;
 mod options;
 mod path;
 mod polling;
+mod portal;
+mod portal_links;
+mod portal_sessions;
 mod problem;
 mod problem_kind;
 mod recovery;
 mod request_id;
+mod request_view;
 mod rotation;
 mod routes;
+mod session;
 mod signatures;
 mod state;
 mod test_deliveries;
@@ -77,6 +87,7 @@ pub fn router_with(app: App, wrap: impl FnOnce(Router) -> Router) -> Router {
     let cors = cors::layer(&app.cors_allow_origins);
     let state = Arc::new(ApiState { app, tokens: TokenCache::default(), throttle: Throttle::default() });
     let served = routes::routes()
+        .merge(portal::routes())
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn(idempotency_key::refuse_where_not_taken))

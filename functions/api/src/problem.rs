@@ -93,6 +93,12 @@ impl Problem {
         Self::new(Kind::Unauthorized, detail)
     }
 
+    /// 401: the code of a link is unknown, used or expired.
+    pub(crate) fn code_refused() -> Self {
+        let detail = "The code is unknown, used or expired. A link works once, within five minutes. Ask for a new one.";
+        Self::new(Kind::Unauthorized, detail)
+    }
+
     /// 403: the token does not allow the request.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(Kind::Forbidden, detail)
@@ -101,6 +107,16 @@ impl Problem {
     /// 409: the state of an object does not allow the request.
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, detail)
+    }
+
+    /// 409: the webhook of a delivery was deleted.
+    pub(crate) fn webhook_deleted() -> Self {
+        Self::conflict("The delivery's webhook was deleted.")
+    }
+
+    /// 409: the retention of a delivery's event has ended.
+    pub(crate) fn event_not_kept() -> Self {
+        Self::conflict("The delivery's event is no longer kept.")
     }
 
     /// 409: the webhook is disabled.

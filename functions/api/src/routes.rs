@@ -1,8 +1,8 @@
 //! The list of routes.
 
 use crate::{
-    deliveries, dry_run, event_types, events, health, healthz, openapi, polling, recovery, rotation, signatures,
-    state::ApiState, test_deliveries, tokens, webhooks,
+    deliveries, dry_run, event_types, events, filters, health, healthz, openapi, polling, portal_links,
+    portal_sessions, recovery, rotation, signatures, state::ApiState, test_deliveries, tokens, webhooks,
 };
 use axum::{Router, routing::MethodRouter};
 use std::sync::Arc;
@@ -41,6 +41,7 @@ routes! {
     "/v1/webhooks/{id}/health": get health::read;
     "/v1/webhooks/{id}/poll": get polling::poll;
     "/v1/deliveries/{id}": get deliveries::read;
+    "/v1/deliveries/{id}/request": get deliveries::request;
     "/v1/deliveries/{id}/retry": post deliveries::retry;
     "/v1/deliveries/{id}/cancel": post deliveries::cancel;
     "/v1/events": get events::list, post events::publish;
@@ -52,6 +53,9 @@ routes! {
     "/v1/tokens": get tokens::list, post tokens::create;
     "/v1/tokens/{id}": delete tokens::remove;
     "/v1/signatures/debug": post signatures::debug;
+    "/v1/filters/test": post filters::test;
+    "/v1/portal-links": post portal_links::create;
+    "/v1/portal-sessions": post portal_sessions::create, delete portal_sessions::remove;
     "/v1/openapi.json": get openapi::read;
     "/healthz": get healthz::read;
 }

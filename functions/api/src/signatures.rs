@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use crate::openapi::requests;
-use crate::{auth::Manager, body::DiagnosisBody, path::Named, problem::Problem, state::ApiState};
+use crate::{auth::Manager, body::DiagnosisBody, path::Named, problem::Problem, session::Only, state::ApiState};
 use application::diagnosis::{self, DiagnosisError};
 use axum::{Json, extract::State};
 use domain::{
@@ -33,11 +33,12 @@ use telemetry::metrics;
 ))]
 pub(crate) async fn debug(
     Manager(account): Manager,
+    Only(only): Only,
     State(state): State<Arc<ApiState>>,
     body: DiagnosisBody,
 ) -> Result<Json<Diagnosis>, Problem> {
     let request = DiagnosisRequest::parse(&body.0)?;
-    let diagnosis = diagnosis::debug(&state.app, &account, request).await?;
+    let diagnosis = diagnosis::debug(&state.app, &account, only, request).await?;
     tracing::info!(%account, valid = diagnosis.valid, "signatures debugged");
     Ok(Json(diagnosis))
 }

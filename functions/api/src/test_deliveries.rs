@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 use crate::openapi::requests;
-use crate::{auth::Manager, body::SmallBody, path::Named, problem::Problem, state::ApiState, webhooks::find};
+use crate::{
+    auth::Manager, body::SmallBody, path::Named, problem::Problem, session::Only, state::ApiState, webhooks::find,
+};
 use application::test_delivery;
 use axum::{Json, extract::State, http::StatusCode};
 use domain::{delivery::DeliveryView, event_type::EventType, id::WebhookId, input};
@@ -30,6 +32,7 @@ use store::event_types;
 ))]
 pub(crate) async fn create(
     Manager(account): Manager,
+    only: Only,
     State(state): State<Arc<ApiState>>,
     body: SmallBody,
 ) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
@@ -44,7 +47,7 @@ pub(crate) async fn create(
         Err(faulted) => Err(faulted),
     };
     let (webhook_id, entry) = fields.finish(|| Ok((webhook_id?, entry?)))?;
-    let id = webhook_id.parse().map_err(|_| Problem::not_found(WebhookId::WHAT))?;
+    let id = webhook_id.parse().ok().filter(|id| only.sees(*id)).ok_or_else(|| Problem::not_found(WebhookId::WHAT))?;
     let webhook = find(app, &account, id).await?;
     if webhook.is_polled() {
         return Err(Problem::polled("Publish an event and poll it."));

@@ -31,9 +31,11 @@ impl TokenCache {
         {
             return Ok(Some(token.clone()));
         }
-        let found = tokens::find(&app.store, &hash).await?.map(Arc::new);
+        let found = tokens::find(&app.store, &hash).await?.filter(|token| token.works(now)).map(Arc::new);
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &found {
+            // A session that was ended is over at once. Few requests are those of a session.
+            Some(token) if token.session.is_some() => {}
             Some(token) => {
                 if cache.len() >= CACHE_MAX {
                     cache.clear();

@@ -117,6 +117,7 @@ pub(crate) async fn create(
         description: new.description,
         created_at: now,
         hash: token::hash(&text),
+        session: None,
     };
     tokens::create(&app.store, &token).await?;
     Ok((StatusCode::CREATED, Json(IssuedToken { view: token.into(), token: text })))

@@ -9,6 +9,7 @@ use crate::{
     options::{OptionChanges, set},
     path::{Named, Path},
     problem::Problem,
+    session::Only,
     state::ApiState,
 };
 use application::{App, disabling, enabling, trials};
@@ -204,6 +205,7 @@ pub(crate) async fn create(
 ))]
 pub(crate) async fn list(
     Manager(account): Manager,
+    Only(only): Only,
     State(state): State<Arc<ApiState>>,
     mut query: Query,
 ) -> Result<Json<Page<WebhookView, WebhookId>>, Problem> {
@@ -212,7 +214,13 @@ pub(crate) async fn list(
     query.finish()?;
     let store = &state.app.store;
     let is_wanted = |webhook: &Webhook| status.is_none_or(|status| webhook.status == status);
-    let page = webhooks::newest_where(store, &account, after, limit, is_wanted).await?;
+    let page = match only {
+        Some(only) => {
+            let found = webhooks::get(store, &account, only).await?.filter(is_wanted);
+            Page { items: found.filter(|_| after.is_none_or(|after| only < after)).into_iter().collect(), next: None }
+        }
+        None => webhooks::newest_where(store, &account, after, limit, is_wanted).await?,
+    };
     Ok(Json(page.map(|webhook| state.app.view(&webhook))))
 }
 

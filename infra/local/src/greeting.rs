@@ -11,29 +11,40 @@ use std::{
 const USUAL_ADDRESS: &str = "127.0.0.1:3000";
 const USUAL_FOLDER: &str = ".hookline";
 
+/// What the first screen shows once.
+pub(crate) struct Credentials {
+    /// The API token.
+    pub(crate) token: String,
+    /// The code of a link to the portal.
+    pub(crate) portal_code: String,
+}
+
 /// Prints the first screen. Programs read its first line, `listening on http://HOST:PORT`, so that line never changes.
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub(crate) fn print(options: &Options, address: SocketAddr, token: &str) -> std::io::Result<()> {
+pub(crate) fn print(options: &Options, address: SocketAddr, shown: &Credentials) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text(options, address, token, Style::of(&out)).as_bytes())?;
+    out.write_all(text(options, address, shown, Style::of(&out)).as_bytes())?;
     if out.is_terminal() {
         writeln!(out, "Ctrl-C stops Hookline. Each delivery attempt has a line below.\n")?;
     }
     out.flush()
 }
 
-fn text(options: &Options, address: SocketAddr, token: &str, style: Style) -> String {
+fn text(options: &Options, address: SocketAddr, shown: &Credentials, style: Style) -> String {
+    let Credentials { token, portal_code } = shown;
     let data = match options.data_folder() {
         Some(folder) => format!("kept in {}", harmless(&folder.to_string_lossy())),
         None => "in memory; nothing is kept (--ephemeral)".to_owned(),
     };
     let url = format!("http://{}", reachable(address));
     let authorization = quoted(&format!("Authorization: Bearer {token}"));
-    let demo = format!("{}cargo run -p cli -- demo", settings(options, &url, token));
-    let (shown_token, data, demo, heading) =
-        (style.bold(token), style.bold(&data), style.bold(&demo), |text| style.dim(text));
+    let portal = style.bold(&format!("{url}/portal#code={portal_code}"));
+    let settings = settings(options, &url, token);
+    let another = format!("{settings}cargo run -p cli -- portal");
+    let demo = style.bold(&format!("{settings}cargo run -p cli -- demo"));
+    let (shown_token, data, heading) = (style.bold(token), style.bold(&data), |text| style.dim(text));
     let [try_first, register, publish, see] = [
         "Try it, in a second shell:",
         "Or with curl. Register a webhook (its secret is shown once):",
@@ -43,8 +54,10 @@ fn text(options: &Options, address: SocketAddr, token: &str, style: Style) -> St
     .map(heading);
     format!(
         r#"listening on http://{address}
-token: {shown_token}
-data:  {data}
+token:  {shown_token}
+data:   {data}
+portal: {portal}
+        (works once, for 5 minutes; another: {another})
 
 {try_first}
   {demo}

@@ -36,9 +36,10 @@ mod text_lines;
 use application::{App, config::Config};
 use closing::Signals;
 use deliver::Deliverer;
-use domain::{endpoint_policy::EndpointPolicy, random::Random, time::Clock};
+use domain::{brand::Brand, endpoint_policy::EndpointPolicy, random::Random, time::Clock};
 use embedded_aws::{EmbeddedAws, Watch};
 use endpoint::EndpointClient;
+use greeting::Credentials;
 use options::Options;
 use std::process::ExitCode;
 use store::QueueSettings;
@@ -82,6 +83,8 @@ async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
     let policy = if options.strict_endpoints { EndpointPolicy::Strict } else { EndpointPolicy::AllowLoopback };
     let config = Config {
         cors_allow_origins: options.cors_allow_origins.clone(),
+        brand: Brand { name: options.portal_name.clone(), accent: options.portal_accent.clone() },
+        frame_ancestors: options.portal_frame_ancestors.clone(),
         trial_schedule: options.trial_schedule.clone(),
         ..provision::config(&aws, options.retry_schedule.clone(), policy)
     };
@@ -91,7 +94,8 @@ async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
     let endpoints = EndpointClient::bounded(policy, share.endpoints)?;
     // Listen for signals before printing: whoever has read the first line may already send one.
     let mut signals = Signals::listen()?;
-    greeting::print(&options, listener.local_addr()?, &token)?;
+    let portal_code = local_token::portal_code(&app).await?;
+    greeting::print(&options, listener.local_addr()?, &Credentials { token, portal_code })?;
 
     let stop = CancellationToken::new();
     let mut tasks = start_pollers(&app, &aws, endpoints.clone(), &stop);

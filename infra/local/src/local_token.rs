@@ -1,10 +1,15 @@
-//! The API token of the local process. The user gives it, or it is generated once and kept in the data folder. It belongs to
+//! The API token of the local process, and a link to its portal. The user gives it, or it is generated once and kept in the data folder. It belongs to
 //! the account `default` and has every scope.
 
 use anyhow::Context;
-use application::App;
+use application::{
+    App,
+    portal::{self, NewLink},
+};
 use domain::{
+    account::AccountId,
     id::TokenId,
+    portal::SESSION_MAX,
     time::Timestamp,
     token::{self, Scope, Token},
 };
@@ -28,15 +33,26 @@ pub(crate) async fn ensure(app: &App, given: Option<String>, data: Option<&Path>
     };
     let token = Token {
         id: TokenId::derived(Timestamp::EPOCH, b"local"),
-        bound_to: Some("default".parse().context("the account's name")?),
+        bound_to: Some(account()?),
         scopes: vec![Scope::Manage, Scope::Publish, Scope::Platform],
         description: Some("the local runner's".to_owned()),
         created_at: app.clock.now(),
         hash: token::hash(&text),
+        session: None,
     };
     tokens::delete(&app.store, token.id).await?;
     tokens::create(&app.store, &token).await?;
     Ok(text)
+}
+
+/// Makes a link to the portal. Returns its code. The session may do everything that one of the account may.
+pub(crate) async fn portal_code(app: &App) -> anyhow::Result<String> {
+    let new = NewLink { read_only: false, publish: true, webhook: None, session: SESSION_MAX };
+    Ok(portal::make_link(app, account()?, new).await?.code)
+}
+
+fn account() -> anyhow::Result<AccountId> {
+    "default".parse().context("the account's name")
 }
 
 /// Returns the token in the data folder. If there is none, generates one and stores it so that only its owner can read it.

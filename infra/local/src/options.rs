@@ -11,6 +11,7 @@ use clap::{
 use domain::{
     allowed_origins::AllowedOrigins,
     backoff::{self, RetrySchedule},
+    brand::{Accent, Name},
     webhook::{self, TrialSchedule},
 };
 use std::{
@@ -48,6 +49,19 @@ pub(crate) struct Options {
     #[arg(help_heading = API)]
     pub(crate) cors_allow_origins: AllowedOrigins,
 
+    /// The name that the portal shows
+    #[arg(long, value_name = "NAME", env = "PORTAL_NAME", default_value_t, help_heading = PORTAL)]
+    pub(crate) portal_name: Name,
+
+    /// The colour of the portal's links and buttons
+    #[arg(long, value_name = "COLOUR", env = "PORTAL_ACCENT", default_value_t, help_heading = PORTAL)]
+    pub(crate) portal_accent: Accent,
+
+    /// Origins whose web pages may show the portal in a frame: *, or a list separated by commas [default: none]
+    #[arg(long, value_name = "LIST", env = "PORTAL_FRAME_ANCESTORS", default_value = "", hide_default_value = true)]
+    #[arg(help_heading = PORTAL)]
+    pub(crate) portal_frame_ancestors: AllowedOrigins,
+
     /// The folder for the data; it is created if it is missing
     #[arg(long, value_name = "DIR", env = "HOOKLINE_DATA", default_value = ".hookline", help_heading = DATA)]
     pub(crate) data: PathBuf,
@@ -81,6 +95,7 @@ pub(crate) struct Options {
 
 // The groups of `--help`.
 const API: &str = "API";
+const PORTAL: &str = "Portal";
 const DATA: &str = "Data";
 const DELIVERIES: &str = "Deliveries";
 const LOGS: &str = "Logs";

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::{
     },
 };
 use domain::{
-    allowed_origins::AllowedOrigins, backoff::RetrySchedule, endpoint_policy::EndpointPolicy, webhook::TrialSchedule,
+    allowed_origins::AllowedOrigins, backoff::RetrySchedule, brand::Brand, endpoint_policy::EndpointPolicy,
+    webhook::TrialSchedule,
 };
 use embedded_aws::{EmbeddedAws, QueueAttributes};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub fn config(aws: &EmbeddedAws, retry_schedule: RetrySchedule, endpoint_policy:
         auto_recover: true,
         publish_rate_limit: None,
         cors_allow_origins: AllowedOrigins::NONE,
+        brand: Brand::default(),
+        frame_ancestors: AllowedOrigins::NONE,
         endpoint_policy,
     }
 }

@@ -4,6 +4,7 @@ use crate::{config::Config, filters::Filters};
 use domain::{
     allowed_origins::AllowedOrigins,
     backoff::RetrySchedule,
+    brand::Brand,
     endpoint_policy::EndpointPolicy,
     random::Random,
     time::Clock,
@@ -29,6 +30,10 @@ pub struct App {
     pub publish_rate_limit: Option<NonZeroU32>,
     /// Whose web pages may call the API from a browser.
     pub cors_allow_origins: AllowedOrigins,
+    /// How the portal presents itself.
+    pub brand: Brand,
+    /// Whose web pages may show the portal in a frame.
+    pub frame_ancestors: AllowedOrigins,
     /// Where deliveries may be sent.
     pub endpoint_policy: EndpointPolicy,
     /// The time.
@@ -52,6 +57,8 @@ impl App {
             auto_recover: config.auto_recover,
             publish_rate_limit: config.publish_rate_limit,
             cors_allow_origins: config.cors_allow_origins,
+            brand: config.brand,
+            frame_ancestors: config.frame_ancestors,
             endpoint_policy: config.endpoint_policy,
             clock,
             random,

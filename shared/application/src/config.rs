@@ -1,7 +1,11 @@
 //! The settings of a deployment: environment variables, parsed once into typed values.
 
 use domain::{
-    allowed_origins::AllowedOrigins, backoff::RetrySchedule, endpoint_policy::EndpointPolicy, webhook::TrialSchedule,
+    allowed_origins::AllowedOrigins,
+    backoff::RetrySchedule,
+    brand::{Accent, Brand, Name},
+    endpoint_policy::EndpointPolicy,
+    webhook::TrialSchedule,
 };
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 use store::{QueueSettings, SettingError, TableSettings};
@@ -26,6 +30,10 @@ pub struct Config {
     pub publish_rate_limit: Option<NonZeroU32>,
     /// `CORS_ALLOW_ORIGINS` (none): whose web pages may call the API from a browser.
     pub cors_allow_origins: AllowedOrigins,
+    /// `PORTAL_NAME`, `PORTAL_ACCENT` (Hookline's): how the portal presents itself.
+    pub brand: Brand,
+    /// `PORTAL_FRAME_ANCESTORS` (none): whose web pages may show the portal in a frame.
+    pub frame_ancestors: AllowedOrigins,
     /// `STRICT_ENDPOINTS` (1): where deliveries may be sent; never to `AWS_LAMBDA_RUNTIME_API`.
     pub endpoint_policy: EndpointPolicy,
 }
@@ -67,6 +75,11 @@ impl Config {
             auto_recover: switch("AUTO_RECOVER", text("AUTO_RECOVER").as_deref())?.unwrap_or(true),
             publish_rate_limit: parsed("PUBLISH_RATE_LIMIT", text("PUBLISH_RATE_LIMIT"), RateLimit(None))?.0,
             cors_allow_origins: parsed("CORS_ALLOW_ORIGINS", text("CORS_ALLOW_ORIGINS"), AllowedOrigins::NONE)?,
+            brand: Brand {
+                name: parsed("PORTAL_NAME", text("PORTAL_NAME"), Name::default())?,
+                accent: parsed("PORTAL_ACCENT", text("PORTAL_ACCENT"), Accent::default())?,
+            },
+            frame_ancestors: parsed("PORTAL_FRAME_ANCESTORS", text("PORTAL_FRAME_ANCESTORS"), AllowedOrigins::NONE)?,
             endpoint_policy: match switch("STRICT_ENDPOINTS", text("STRICT_ENDPOINTS").as_deref())? {
                 None | Some(true) => EndpointPolicy::Strict,
                 Some(false) => loopback_allowed(text("AWS_LAMBDA_RUNTIME_API"))?,
@@ -122,6 +135,9 @@ mod tests {
             "AWS_LAMBDA_RUNTIME_API",
             "CORS_ALLOW_ORIGINS",
             "MAX_WEBHOOKS",
+            "PORTAL_ACCENT",
+            "PORTAL_FRAME_ANCESTORS",
+            "PORTAL_NAME",
             "PUBLISH_RATE_LIMIT",
             "RETENTION_DAYS",
             "RETRY_SCHEDULE",
@@ -170,6 +186,9 @@ mod tests {
             ("MAX_WEBHOOKS", "0"),
             ("STRICT_ENDPOINTS", "maybe"),
             ("CORS_ALLOW_ORIGINS", "app.example.com"),
+            ("PORTAL_NAME", " "),
+            ("PORTAL_ACCENT", "blue"),
+            ("PORTAL_FRAME_ANCESTORS", "app.example.com"),
             ("EVENTS_TABLE", ""),
         ] {
             let fault = read_with(name, value).expect_err(name).to_string();

@@ -1,6 +1,6 @@
 //! The signature debugger: reads what the account has that may explain a request's signatures, and judges them.
 
-use crate::App;
+use crate::{App, portal};
 use domain::{
     account::AccountId,
     diagnosis::{Diagnosis, DiagnosisRequest, Evidence, diagnose},
@@ -36,18 +36,27 @@ pub enum DiagnosisError {
 }
 
 /// Judges the signatures of a request that a receiver of `account` got. Only what belongs to the account is read: what another account
-/// has is as if it did not exist.
+/// has is as if it did not exist. With `only`, so is what the account has beside that webhook, its deliveries and their events.
 ///
 /// # Errors
 /// The account has no such webhook, or asks too often, or a call to AWS fails.
-pub async fn debug(app: &App, account: &AccountId, request: DiagnosisRequest) -> Result<Diagnosis, DiagnosisError> {
+pub async fn debug(
+    app: &App,
+    account: &AccountId,
+    only: Option<WebhookId>,
+    request: DiagnosisRequest,
+) -> Result<Diagnosis, DiagnosisError> {
     if let Permit::After(wait) = account_limits::reserve(&app.store, account, Limited::Diagnosis, 1, RATE).await? {
         return Err(DiagnosisError::TooMany(wait));
     }
     let asked = request.webhook().map_err(|_| DiagnosisError::NoWebhook)?;
-    let webhooks = candidates(app, account, asked).await?;
+    let webhooks = match only {
+        Some(only) if asked.is_none_or(|asked| asked == only) => vec![find(app, account, only).await?],
+        Some(_) => return Err(DiagnosisError::NoWebhook),
+        None => candidates(app, account, asked).await?,
+    };
     let evidence = Evidence { given: request.secret.into_iter().collect(), asked, webhooks, ..Evidence::default() };
-    let evidence = with_event(app, account, request.received.event_ids(), evidence).await?;
+    let evidence = with_event(app, account, (only, request.received.event_ids()), evidence).await?;
     let received = request.received;
     // It may take long enough to hold up other requests of the local process.
     let judged = tokio::task::spawn_blocking(move || diagnose(&received, &evidence)).await;
@@ -60,20 +69,30 @@ async fn candidates(app: &App, account: &AccountId, asked: Option<WebhookId>) ->
     let mut found = newest.items;
     found.retain(|webhook| !webhook.has_expired(app.clock.now()));
     if let Some(asked) = asked.filter(|asked| found.iter().all(|webhook| webhook.id != *asked)) {
-        found.push(webhooks::get(&app.store, account, asked).await?.ok_or(DiagnosisError::NoWebhook)?);
+        found.push(find(app, account, asked).await?);
     }
     Ok(found)
+}
+
+async fn find(app: &App, account: &AccountId, id: WebhookId) -> Result<Webhook, DiagnosisError> {
+    webhooks::get(&app.store, account, id).await?.ok_or(DiagnosisError::NoWebhook)
 }
 
 /// Reads the events that the request names, and the attempts of the first one's deliveries.
 async fn with_event(
     app: &App,
     account: &AccountId,
-    ids: Vec<EventId>,
+    (only, ids): (Option<WebhookId>, Vec<EventId>),
     mut evidence: Evidence,
 ) -> Result<Evidence, StoreError> {
     for id in ids {
-        let found = events::get(&app.store, account, id).await?;
+        let mut found = events::get(&app.store, account, id).await?;
+        if only.is_some()
+            && let (Some(event), [webhook]) = (&found, evidence.webhooks.as_slice())
+            && portal::events_seen(app, webhook, std::slice::from_ref(event)).await?.is_empty()
+        {
+            found = None;
+        }
         if evidence.event.is_none() {
             evidence.event = found;
         } else {

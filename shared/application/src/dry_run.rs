@@ -3,7 +3,13 @@
 //! Invariant: the functions that publish and poll give the verdict. What is here only finds the reason of a refusal afterwards.
 
 use crate::{App, fan_out, filters::Matcher, polling};
-use domain::{event::Event, filter::Explanation, id::WebhookId, page::Order, webhook::Webhook};
+use domain::{
+    event::Event,
+    filter::Explanation,
+    id::WebhookId,
+    page::{Order, Page},
+    webhook::Webhook,
+};
 use std::{collections::HashSet, time::Duration};
 use store::{StoreError, webhooks};
 
@@ -45,7 +51,17 @@ pub struct JudgedPage {
 /// Judges at most `limit` of the account's webhooks after `after`, oldest first, as if `event` were published now. A webhook that
 /// was registered after the event is left out.
 pub async fn judge(app: &App, event: &Event, after: Option<WebhookId>, limit: usize) -> Result<JudgedPage, StoreError> {
-    let mut page = webhooks::page(&app.store, &event.account, after, limit, Order::Oldest).await?;
+    let page = webhooks::page(&app.store, &event.account, after, limit, Order::Oldest).await?;
+    Ok(judge_page(app, event, page))
+}
+
+/// Judges one webhook of the account. The page is empty if there is no such webhook.
+pub async fn judge_one(app: &App, event: &Event, id: WebhookId) -> Result<JudgedPage, StoreError> {
+    let webhook = webhooks::get(&app.store, &event.account, id).await?;
+    Ok(judge_page(app, event, Page { items: webhook.into_iter().collect(), next: None }))
+}
+
+fn judge_page(app: &App, event: &Event, mut page: Page<Webhook, WebhookId>) -> JudgedPage {
     page.items.retain(|webhook| webhook.is_registered_for(event.id));
     let matcher = app.filters.matcher(Some(&event.payload));
     let (began, mut judged, mut next) = (app.clock.now(), Vec::with_capacity(page.items.len()), page.next);
@@ -58,7 +74,7 @@ pub async fn judge(app: &App, event: &Event, after: Option<WebhookId>, limit: us
         }
         judged.extend(judge_some(&matcher, event, webhooks));
     }
-    Ok(JudgedPage { webhooks: judged, next })
+    JudgedPage { webhooks: judged, next }
 }
 
 fn judge_some(matcher: &Matcher, event: &Event, webhooks: &[Webhook]) -> Vec<Judged> {

@@ -18,6 +18,7 @@
 //! | [`test_delivery`] | sends a type's sample to one webhook |
 //! | [`manual_retry`] | enqueues one attempt outside the retry schedule |
 //! | [`cancelling`] | cancels one delivery |
+//! | [`portal`] | makes links to the portal, and exchanges their codes for sessions |
 //! | [`config`] | the settings of a deployment |
 
 mod app;
@@ -34,6 +35,7 @@ pub mod judging;
 pub mod manual_retry;
 pub mod operational;
 pub mod polling;
+pub mod portal;
 pub mod publishing;
 pub mod recovery;
 pub mod rotation;

@@ -20,6 +20,8 @@
 //! | [`credential`] | passwords, tokens and header values, which are sent but never shown |
 //! | [`endpoint_policy`] | the URLs and IP addresses that deliveries may be sent to (SSRF); `address.rs` lists the addresses |
 //! | [`recovery`] | a recovery as it is requested, stored and shown |
+//! | [`brand`] | how the portal presents itself |
+//! | [`portal`] | links to the portal, and the sessions that they begin |
 //! | [`polling`] | reading a webhook's events page by page, at the client's own position |
 //! | [`job`] | the work that Hookline enqueues for its own `publish` function |
 //! | [`input`] | JSON bodies from outside, field by field |
@@ -31,6 +33,7 @@ mod address;
 pub mod allowed_origins;
 pub mod answer;
 pub mod backoff;
+pub mod brand;
 pub mod cost;
 pub mod credential;
 pub mod delivery;
@@ -48,6 +51,7 @@ pub mod job;
 mod openapi;
 pub mod page;
 pub mod polling;
+pub mod portal;
 pub mod random;
 pub mod rate_limit;
 pub mod recovery;

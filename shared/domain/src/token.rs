@@ -1,6 +1,6 @@
 //! API tokens: their scopes, their text, and its hash. Of the text, only the hash is stored.
 
-use crate::{account::AccountId, id::TokenId, random::Random, time::Timestamp};
+use crate::{account::AccountId, id::TokenId, portal::Session, random::Random, time::Timestamp};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,6 +34,16 @@ pub struct Token {
     pub created_at: Timestamp,
     /// SHA-256 of the token's text, in lowercase hex.
     pub hash: String,
+    /// The session of the portal that the token is of. `None` for any other token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+}
+
+impl Token {
+    /// Whether the token works at `now`. Only that of a session ends by itself.
+    pub fn works(&self, now: Timestamp) -> bool {
+        self.session.is_none_or(|session| now < session.until)
+    }
 }
 
 /// The prefix of a token's text.

@@ -10,6 +10,7 @@
 //! | Webhooks | `account` = `#event-types` | `id` = name |
 //! | Webhooks | `account` = `#tokens` | `id` = `tok_…` |
 //! | Webhooks | `account` = `#token#<SHA-256>` | `id` = `token` |
+//! | Webhooks | `account` = `#portal#<SHA-256>` | `id` = `link` |
 //! | Webhooks | `account` = `#pace#<account>#<wh_…>` | `id` = `pace` |
 //! | Webhooks | `account` = `#pace#<account>` | `id` = `publish` |
 //! | Webhooks | `account` = `#pace#<account>` | `id` = `diagnose` |
@@ -94,6 +95,11 @@ pub fn token(id: impl ToString) -> Item {
 /// Returns the key of a token that is looked up by its SHA-256, in hex.
 pub fn token_by_hash(hash: &str) -> Item {
     key(ACCOUNT, format!("#token#{hash}"), "token")
+}
+
+/// Returns the key of a link to the portal that is looked up by the SHA-256 of its code, in hex.
+pub fn portal_link(hash: &str) -> Item {
+    key(ACCOUNT, format!("#portal#{hash}"), "link")
 }
 
 /// Returns the key of a webhook's rate limit. It is a partition of its own, because a busy webhook's is written often.

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`keys`] | every key of every table, in one place |
-//! | [`webhooks`], [`events`], [`deliveries`], [`event_types`], [`tokens`], [`idempotency`], [`recoveries`] | one item type each |
+//! | [`webhooks`], [`events`], [`deliveries`], [`event_types`], [`tokens`], [`portal_links`], [`idempotency`], [`recoveries`] | one item type each |
 //! | [`rate_limits`], [`account_limits`] | the counters that limit how fast a webhook receives, and how fast an account publishes and debugs |
 //! | `quota` | the counter of an account's webhooks |
 //! | [`shards`] | lists that merge the shards of events or deliveries |
@@ -31,6 +31,7 @@ pub mod idempotency;
 mod item;
 pub mod jobs;
 pub mod keys;
+pub mod portal_links;
 pub mod queues;
 mod quota;
 pub mod rate_limits;

@@ -2,23 +2,35 @@
 
 use crate::{
     Store,
-    item::{StoreError, from_item, names, text, to_item},
+    item::{Item, StoreError, from_item, names, number, text, to_item},
     keys,
 };
-use domain::{id::TokenId, page::Page, token::Token};
+use domain::{id::TokenId, page::Page, portal::Session, token::Token};
 
 /// Stores a token. The token works once this call has succeeded. Storing it twice is harmless.
 pub async fn create(store: &Store, token: &Token) -> Result<(), StoreError> {
     let mut listed = to_item(token)?;
     listed.extend(keys::token(token.id));
     put(store, listed).await?;
-    let mut found = to_item(token)?;
-    found.insert("token_id".to_owned(), text(token.id));
-    found.extend(keys::token_by_hash(&token.hash));
-    put(store, found).await
+    put(store, found_by_hash(token)?).await
 }
 
-async fn put(store: &Store, item: super::Item) -> Result<(), StoreError> {
+/// Stores the token of a session of the portal, which is in no list. Storing it twice is harmless.
+pub async fn create_session(store: &Store, token: &Token, session: &Session) -> Result<(), StoreError> {
+    let mut item = found_by_hash(token)?;
+    item.insert(keys::EXPIRES_AT.to_owned(), number(session.until.unix_seconds()));
+    put(store, item).await
+}
+
+/// Returns the item by which a token is found.
+fn found_by_hash(token: &Token) -> Result<Item, StoreError> {
+    let mut item = to_item(token)?;
+    item.insert("token_id".to_owned(), text(token.id));
+    item.extend(keys::token_by_hash(&token.hash));
+    Ok(item)
+}
+
+async fn put(store: &Store, item: Item) -> Result<(), StoreError> {
     store.dynamodb.put_item().table_name(&store.settings.webhooks).set_item(Some(item)).send().await?;
     Ok(())
 }
@@ -57,4 +69,11 @@ pub async fn delete(store: &Store, id: TokenId) -> Result<bool, StoreError> {
         store.dynamodb.delete_item().table_name(table).set_key(Some(key)).send().await?;
     }
     Ok(true)
+}
+
+/// Ends the session of the portal whose token has the hash `hash`.
+pub async fn delete_session(store: &Store, hash: &str) -> Result<(), StoreError> {
+    let call = store.dynamodb.delete_item().table_name(&store.settings.webhooks);
+    call.set_key(Some(keys::token_by_hash(hash))).send().await?;
+    Ok(())
 }

@@ -18,6 +18,7 @@ pub(crate) async fn create(app: &App, account: &AccountId) -> anyhow::Result<Str
         description: None,
         created_at: now,
         hash: token::hash(&text),
+        session: None,
     };
     tokens::create(&app.store, &token).await?;
     Ok(text)

@@ -87,6 +87,7 @@ impl World {
             description: None,
             created_at: now,
             hash: token::hash(&text),
+            session: None,
         };
         tokens::create(&self.app.store, &token).await.expect("nothing fails here");
         text

@@ -71,6 +71,7 @@ async fn api_answers_a_request_from_api_gateway() {
         description: None,
         created_at: app.clock.now(),
         hash: token::hash(&token),
+        session: None,
     };
     tokens::create(&app.store, &stored).await.expect("stored");
     let webhook = register(&account, "http://127.0.0.1:9/").await;

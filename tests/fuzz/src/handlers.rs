@@ -54,6 +54,7 @@ impl World {
             description: None,
             created_at: app.clock.now(),
             hash: token::hash(TOKEN),
+            session: None,
         };
         runtime.block_on(async {
             tokens::create(&app.store, &token).await.expect("a token");

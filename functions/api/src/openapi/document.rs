@@ -204,6 +204,10 @@ fn tags() -> Value {
         ("Events", "Publish events, and see what became of them."),
         ("Event types", "The catalogue of event types. The platform adds its own."),
         ("Tokens", "The API tokens of accounts, which the platform issues."),
+        (
+            "Portal",
+            "Links to the web page on which an account's developers see and mend its webhooks, and its sessions.",
+        ),
         ("Service", "The service itself. These operations need no token."),
     ];
     tags.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect()

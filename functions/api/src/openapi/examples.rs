@@ -4,9 +4,11 @@
 use crate::{
     dry_run::DryRunWebhook,
     event_types::{EventTypeView, read_entry},
+    filters::FilterTest,
     polling::PolledRequest,
     problem::Problem,
     recovery::RecoveryView,
+    request_view::RequestView,
     webhooks::WebhookWithSecret,
 };
 use application::{
@@ -20,6 +22,7 @@ use domain::{
     endpoint_policy::EndpointPolicy,
     event::{Event, NewEvent},
     event_type::built_in,
+    filter::{Document, Filter},
     id::{DeliveryId, EventId, RecoveryId, WebhookId},
     input::{Fault, Fields},
     job::Recover,
@@ -37,6 +40,7 @@ const WEBHOOK: &str = "wh_01JMC9ZV2K4W7T5N8Q3R6X1Y0B";
 const EVENT: &str = "evt_01JMCA06DW8R3VZQ6N0K4T2W7Y";
 const TOKEN: &str = "tok_01JMC9XQ3F5H8D2S6V9B4N7M1K";
 const RECOVERY: &str = "rcv_01JMCF0H2N5Q8T1W4Z7C0F3J6M";
+const CODE: &str = "mO0hVq3v8cXnLr2sT5wYzA1bD4eG7iK9jM6pQ0uS3xE";
 const PUBLISHED_AT: &str = "2025-02-18T10:35:00Z";
 
 /// Adds the examples of an operation: of its body, and of its answer if it succeeds.
@@ -72,6 +76,13 @@ fn request(operation: &str) -> Value {
             "sample": { "data": { "object": { "id": "ord_1" } } },
         }),
         "createToken" => json!({ "account": "acme", "scopes": ["publish"], "description": "The shop" }),
+        "createPortalLink" => json!({ "read_only": true, "session_seconds": 1800 }),
+        "createPortalSession" => json!({ "code": CODE }),
+        "testFilter" => {
+            let mut event = new_event();
+            event["filter"] = json!({ "data": { "object": { "status": ["active"] } } });
+            event
+        }
         _ => panic!("the body of {operation} has no example in openapi/examples.rs"),
     }
 }
@@ -128,10 +139,37 @@ fn answer(operation: &str) -> Value {
             token["token"] = "hl_wFUvDqDYZx1vXbJ0vWm3l2oKcR8nB5sT7yHq4eGaP6I".into();
             token
         }
+        "readDeliveryRequest" => written(RequestView::new(
+            &webhook(),
+            &stored_event(),
+            2,
+            event_id().made_at().plus(Duration::from_secs(60)),
+        )),
+        "testFilter" => filter_test(),
+        "createPortalLink" => {
+            json!({ "url": format!("https://api.example.com/portal#code={CODE}"), "expires_at": "2025-02-18T10:40:00Z" })
+        }
+        "createPortalSession" => json!({
+            "token": "hl_wFUvDqDYZx1vXbJ0vWm3l2oKcR8nB5sT7yHq4eGaP6I",
+            "expires_at": "2025-02-18T11:05:00Z",
+            "account": "acme",
+            "read_only": true,
+            "publish": false,
+            "webhook_id": null,
+        }),
         "readOpenapi" => json!({ "openapi": "3.1.0" }),
         "readHealthz" => json!({ "status": "ok" }),
         _ => panic!("the answer of {operation} has no example in openapi/examples.rs"),
     }
+}
+
+fn filter_test() -> Value {
+    let body = request("testFilter");
+    let raw = serde_json::value::to_raw_value(&body["filter"]).expect("JSON");
+    let pattern = Filter::read(&raw).expect("a filter").compile().expect("a filter");
+    let event = stored_event();
+    let document = Document::parse(&event.payload).expect("an event is JSON");
+    written(FilterTest::new(pattern.explain(&document)))
 }
 
 fn polled() -> Value {

@@ -9,7 +9,7 @@ use domain::{
     diagnosis,
     endpoint_policy::EndpointUrl,
     event_type::{EventType, Subscription},
-    id::WebhookId,
+    id::{EventId, WebhookId},
     schema::Validation,
     secret::Secret,
     webhook::{
@@ -444,4 +444,52 @@ pub(crate) struct NewToken {
 pub(crate) enum AccountScope {
     Manage,
     Publish,
+}
+
+/// A link to the portal to make.
+#[derive(ToSchema)]
+#[schema(examples(json!({ "read_only": true })))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPortalLink {
+    /// Whether the session only reads. The default is `false`.
+    read_only: Option<bool>,
+    /// Whether the session may publish events. The default is `false`. A session that only reads may not, nor one whose link was made
+    /// with a token without the scope `publish`.
+    publish: Option<bool>,
+    /// The only webhook that the session sees, with its deliveries and their events. The default is all of the account.
+    webhook_id: Option<WebhookId>,
+    /// How long the session lasts, in seconds. The default is 3,600.
+    #[schema(minimum = 1, maximum = 86_400)]
+    session_seconds: Option<u32>,
+}
+
+/// The code of a link to the portal.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPortalSession {
+    /// What follows `#code=` in the link.
+    code: String,
+}
+
+/// A filter to try, and an event: `event_id`, or `type` and `data`.
+#[derive(ToSchema)]
+#[schema(examples(json!({
+    "filter": { "data": { "object": { "status": ["failed"] } } },
+    "type": "payment.failed",
+    "data": { "object": { "id": "pay_1", "status": "failed" } }
+})))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewFilterTest {
+    /// The filter: an event pattern, as a webhook takes it.
+    #[schema(value_type = Object)]
+    filter: (),
+    /// The id of an event of the account. With it, the other members are left out.
+    event_id: Option<EventId>,
+    /// The type of an event as it would be published.
+    r#type: Option<EventType>,
+    /// Its data.
+    data: Option<NewEventData>,
+    /// The values that an update would replace, as a JSON object.
+    #[schema(value_type = Option<Object>)]
+    previous_data: Option<()>,
 }

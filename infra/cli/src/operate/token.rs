@@ -17,6 +17,7 @@ pub(crate) async fn create(app: &App, description: String) -> anyhow::Result<()>
         description: Some(description),
         created_at: now,
         hash: token::hash(&text),
+        session: None,
     };
     tokens::create(&app.store, &token).await?;
     println!("{text}");

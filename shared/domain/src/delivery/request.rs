@@ -47,14 +47,14 @@ pub fn headers(event: &Event, webhook: &Webhook, number: u32, now: Timestamp) ->
     headers
 }
 
-/// Returns the headers of the first attempt at `now`, by their names in lower case, with `***` for each secret: the values that the
+/// Returns the headers of attempt `number` at `now`, by their names in lower case, with `***` for each secret: the values that the
 /// user has set, the credentials in `Authorization`, and the signatures. A valid signature of a payload that was never published would let
 /// its holder send that payload to the receiver, which could not tell it from a delivery.
-pub fn headers_shown(event: &Event, webhook: &Webhook, now: Timestamp) -> BTreeMap<String, String> {
+pub fn headers_shown(event: &Event, webhook: &Webhook, number: u32, now: Timestamp) -> BTreeMap<String, String> {
     let shown = |value: &HeaderValue| {
         if value.is_sensitive() { HIDDEN.into() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() }
     };
-    let headers = headers(event, webhook, 1, now);
+    let headers = headers(event, webhook, number, now);
     let mut all: BTreeMap<_, _> = headers.iter().map(|(name, value)| (name.to_string(), shown(value))).collect();
     if webhook.options.auth.is_some() {
         all.insert(header::AUTHORIZATION.to_string(), HIDDEN.to_owned());

@@ -19,7 +19,7 @@ pub struct DeliveryView {
     /// The event that is delivered.
     event_id: EventId,
     /// The event's type.
-    event_type: EventType,
+    pub event_type: EventType,
     /// The webhook that receives the event.
     webhook_id: WebhookId,
     /// Whether it is a test delivery.

@@ -1,0 +1,83 @@
+//! What a session of the portal may ask for. A session that only reads changes nothing. A session that is bound to one webhook sees that
+//! webhook, its deliveries and their events alone: what else the account has is as if it did not exist.
+//!
+//! Invariant: a route that is not listed here refuses a bound session, so that a new route never shows it too much by mistake.
+
+use crate::{auth, path::Named, problem::Problem, state::ApiState};
+use axum::{
+    extract::{FromRequestParts, MatchedPath},
+    http::{Method, request::Parts},
+};
+use domain::{
+    id::{DeliveryId, WebhookId},
+    portal::Session,
+};
+use std::sync::Arc;
+
+/// The route that ends a session.
+const OWN: (&str, &str) = ("DELETE", "/v1/portal-sessions");
+
+/// Routes that change nothing, although their method is POST.
+const READING: &[(&str, &str)] =
+    &[("POST", "/v1/signatures/debug"), ("POST", "/v1/filters/test"), ("POST", "/v1/events/dry-run"), OWN];
+
+/// The routes about no single webhook or delivery that a bound session may use. Their handlers take [`Only`], or show nothing of the
+/// account.
+const RESTRICTING: &[(&str, &str)] = &[
+    ("GET", "/v1/webhooks"),
+    ("POST", "/v1/webhooks/test"),
+    ("GET", "/v1/events"),
+    ("GET", "/v1/events/{id}"),
+    ("POST", "/v1/events"),
+    ("POST", "/v1/events/batch"),
+    ("POST", "/v1/events/dry-run"),
+    ("GET", "/v1/event-types"),
+    ("POST", "/v1/signatures/debug"),
+    ("POST", "/v1/filters/test"),
+    OWN,
+];
+
+/// Whether a session may make a request.
+///
+/// # Errors
+/// 403 if it may not. 404 if the request is about a webhook or a delivery that the session does not see.
+pub(crate) fn judge(session: &Session, request: &Parts) -> Result<(), Problem> {
+    let pattern = request.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+    let route = (request.method.as_str(), pattern);
+    let is_safe = [Method::GET, Method::HEAD].contains(&request.method);
+    if session.read_only && !is_safe && !READING.contains(&route) {
+        return Err(Problem::forbidden("The session only reads."));
+    }
+    let Some(only) = session.webhook else { return Ok(()) };
+    if RESTRICTING.contains(&route) {
+        return Ok(());
+    }
+    let id = request.uri.path().split('/').nth(3).unwrap_or_default();
+    if pattern.starts_with("/v1/webhooks/{id}") {
+        return if id.parse() == Ok(only) { Ok(()) } else { Err(Problem::not_found(WebhookId::WHAT)) };
+    }
+    if pattern.starts_with("/v1/deliveries/{id}") {
+        let is_seen = id.parse().is_ok_and(|id: DeliveryId| id.webhook == only);
+        return if is_seen { Ok(()) } else { Err(Problem::not_found(DeliveryId::WHAT)) };
+    }
+    Err(Problem::forbidden("The session is bound to one webhook."))
+}
+
+/// The only webhook that the caller sees, or `None` for all of the account.
+pub(crate) struct Only(pub(crate) Option<WebhookId>);
+
+impl Only {
+    /// Whether the caller sees a webhook.
+    pub(crate) fn sees(&self, id: WebhookId) -> bool {
+        self.0.is_none_or(|only| only == id)
+    }
+}
+
+impl FromRequestParts<Arc<ApiState>> for Only {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, Problem> {
+        let caller = auth::caller(parts, state).await?;
+        Ok(Self(caller.session().and_then(|session| session.webhook)))
+    }
+}

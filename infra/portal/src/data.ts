@@ -1,0 +1,142 @@
+// Reading from the API: once, again at intervals while the page is visible, and page by page.
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { type Page, Problem, get } from './api'
+
+export type Loaded<T> = { value?: T; problem?: Problem; reload: () => void; set: (value: T) => void }
+
+/** Reads `path`, and again every `every` milliseconds if that is given. */
+export function useApi<T>(path: string | undefined, every?: number): Loaded<T> {
+  const [state, setState] = useState<{ path?: string; value?: T; problem?: Problem }>({})
+  const [round, setRound] = useState(0)
+  useEffect(() => {
+    if (!path) return
+    const stop = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const read = async () => {
+      if (!document.hidden) {
+        try {
+          const value = await get<T>(path, stop.signal)
+          if (!stop.signal.aborted) setState({ path, value })
+        } catch (error) {
+          if (stop.signal.aborted) return
+          const problem = error instanceof Problem ? error : new Problem(0, String(error))
+          setState((before) => ({ path, problem, ...(before.path === path && before.value ? { value: before.value } : {}) }))
+        }
+      }
+      if (every && !stop.signal.aborted) timer = setTimeout(read, every)
+    }
+    void read()
+    return () => {
+      stop.abort()
+      clearTimeout(timer)
+    }
+  }, [path, every, round])
+  const reload = useCallback(() => setRound((before) => before + 1), [])
+  const set = useCallback((value: T) => setState((before) => ({ ...before, value })), [])
+  const mine = state.path === path ? state : {}
+  return { ...(mine.value !== undefined ? { value: mine.value } : {}), ...(mine.problem ? { problem: mine.problem } : {}), reload, set }
+}
+
+export type List<T> = {
+  items: T[] | undefined
+  problem?: Problem | undefined
+  hasMore: boolean
+  loading: boolean
+  more: () => void
+  reload: () => void
+}
+
+const LIVE_MS = 3_000
+
+/** Reads a list page by page. While `live`, what is new at its top, and what has changed there, is read every few seconds. */
+export function useList<T extends { id: string }>(path: string | undefined, live: boolean): List<T> {
+  const [items, setItems] = useState<T[]>()
+  const [cursor, setCursor] = useState<string | null>()
+  const [problem, setProblem] = useState<Problem>()
+  const [loading, setLoading] = useState(false)
+  const [round, setRound] = useState(0)
+  const generation = useRef(0)
+  const busy = useRef(false)
+
+  const read = useCallback(
+    async (from: string | null | undefined, merge: (before: T[] | undefined, page: T[]) => T[]) => {
+      if (!path || busy.current) return
+      busy.current = true
+      const mine = generation.current
+      try {
+        let next: string | null | undefined = from
+        let found: T[] = []
+        // A page may be empty although others follow.
+        do {
+          const page: Page<T> = await get<Page<T>>(next ? `${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(next)}` : path)
+          found = found.concat(page.data)
+          next = page.next_cursor ?? null
+        } while (found.length === 0 && next && mine === generation.current)
+        if (mine !== generation.current) return
+        setItems((before) => merge(before, found))
+        setProblem(undefined)
+        setCursor((before) => (from || before === undefined ? next : before))
+      } catch (error) {
+        if (mine === generation.current) setProblem(error instanceof Problem ? error : new Problem(0, String(error)))
+      } finally {
+        if (mine === generation.current) {
+          busy.current = false
+          setLoading(false)
+        }
+      }
+    },
+    [path],
+  )
+
+  useEffect(() => {
+    generation.current += 1
+    busy.current = false
+    setItems(undefined)
+    setCursor(undefined)
+    setProblem(undefined)
+    setLoading(true)
+    void read(null, (_, page) => page)
+  }, [path, round, read])
+
+  useEffect(() => {
+    if (!live) return
+    const timer = setInterval(() => {
+      if (document.hidden) return
+      void read(null, (before, page) => {
+        // The page tells all from its last entry on. What is older was read before. Ids are ordered by time.
+        const last = page[page.length - 1]?.id
+        return last === undefined ? page : page.concat((before ?? []).filter((item) => item.id < last))
+      })
+    }, LIVE_MS)
+    return () => clearInterval(timer)
+  }, [live, read])
+
+  const more = useCallback(() => {
+    if (!cursor) return
+    setLoading(true)
+    void read(cursor, (before, page) => {
+      const seen = new Set((before ?? []).map((item) => item.id))
+      return (before ?? []).concat(page.filter((item) => !seen.has(item.id)))
+    })
+  }, [cursor, read])
+  const reload = useCallback(() => setRound((before) => before + 1), [])
+  return { items, problem, hasMore: Boolean(cursor), loading, more, reload }
+}
+
+/** Runs an action, and says whether it runs and what went wrong. */
+export function useAction(): { busy: boolean; problem: Problem | undefined; run: (action: () => Promise<void>) => Promise<void>; clear: () => void } {
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<Problem>()
+  const run = useCallback(async (action: () => Promise<void>) => {
+    setBusy(true)
+    setProblem(undefined)
+    try {
+      await action()
+    } catch (error) {
+      setProblem(error instanceof Problem ? error : new Problem(0, String(error)))
+    } finally {
+      setBusy(false)
+    }
+  }, [])
+  return { busy, problem, run, clear: () => setProblem(undefined) }
+}
