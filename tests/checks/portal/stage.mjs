@@ -105,7 +105,7 @@ export async function show(page, path) {
 }
 
 export async function settled(page) {
-  await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('main .skeleton'))
+  await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('main .skeleton, main .loading'))
 }
 
 /** Waits until `condition` returns a value that counts, and returns it. */

@@ -7,7 +7,7 @@ const HEIGHT = 24
 
 /** One bar a delivery, oldest first, as high as its latest attempt took. Undefined deliveries are still being read. */
 export function Sparkline({ deliveries }: { deliveries: Delivery[] | undefined }) {
-  if (!deliveries) return <svg class="spark" width={STEP} height={HEIGHT} aria-hidden="true" />
+  if (!deliveries) return <svg class="spark loading" width={STEP} height={HEIGHT} aria-hidden="true" />
   const attempts = deliveries.map((delivery) => delivery.attempts[delivery.attempts.length - 1]).filter((attempt): attempt is Attempt => attempt !== undefined).reverse()
   if (attempts.length === 0) return <span class="muted">nothing sent yet</span>
   const longest = Math.max(...attempts.map((attempt) => attempt.duration_ms), 1)

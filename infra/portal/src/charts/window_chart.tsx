@@ -7,6 +7,8 @@ export type Window = { from: number; to: number }
 
 const COLUMNS = 48
 const MINUTE_MS = 60_000
+/** Widths of a column that read well. Beyond the last, multiples of it. */
+const WIDTHS_MS = [1_000, 5_000, 15_000, MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 60 * MINUTE_MS, 6 * 60 * MINUTE_MS]
 
 type Column = Window & { failed: number; held: number }
 
@@ -18,9 +20,9 @@ export function WindowChart({ lost, window, choose }: { lost: Delivery[]; window
   if (!first || !last) return null
   const highest = Math.max(...columns.map((column) => column.failed + column.held), 1)
   const span = (one: Window, other: Window) => choose({ from: Math.min(one.from, other.from), to: Math.max(one.to, other.to) })
-  const isIn = (column: Column) => !window || (column.from >= window.from && column.to <= window.to)
-  const day = last.to - first.from > 24 * 60 * MINUTE_MS
-  const label = (time: number) => new Date(time).toLocaleString(undefined, day ? { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit' })
+  const isIn = (column: Column) => Boolean(window && column.from >= window.from && column.to <= window.to)
+  const isLong = last.to - first.from > 24 * 60 * MINUTE_MS
+  const label = (time: number) => new Date(time).toLocaleString(undefined, isLong ? { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit', ...(last.to - first.from < 60 * MINUTE_MS ? { second: '2-digit' } : {}) })
   return (
     <figure class="chart">
       <figcaption>
@@ -43,7 +45,7 @@ export function WindowChart({ lost, window, choose }: { lost: Delivery[]; window
           if (count === 0) return <div key={column.from} {...shared} />
           const text = `${exact(new Date(column.from).toISOString())}: ${column.failed} failed, ${column.held} held`
           return (
-            <button key={column.from} type="button" {...shared} title={text} aria-label={text} aria-pressed={Boolean(window) && isIn(column)} onClick={(event) => { if (event.detail === 0) span(event.shiftKey && window ? window : column, column) }}>
+            <button key={column.from} type="button" {...shared} title={text} aria-label={text} aria-pressed={isIn(column)} onClick={(event) => { if (event.detail === 0) span(event.shiftKey && window ? window : column, column) }}>
               {parts}
             </button>
           )
@@ -54,12 +56,15 @@ export function WindowChart({ lost, window, choose }: { lost: Delivery[]; window
   )
 }
 
-/** Counts in columns of whole minutes, so that the ends of a window read well. */
+/** Counts in columns that begin at round times, so that the ends of a window read well. */
 function columnsOf(lost: Delivery[]): Column[] {
   const times = lost.map((delivery) => Date.parse(delivery.created_at))
   if (times.length === 0) return []
-  const start = Math.floor(Math.min(...times) / MINUTE_MS) * MINUTE_MS
-  const width = Math.max(1, Math.ceil((Math.max(...times) - start + 1) / COLUMNS / MINUTE_MS)) * MINUTE_MS
+  const [first, last] = [Math.min(...times), Math.max(...times)]
+  const least = (last - first) / (COLUMNS - 1)
+  const longest = WIDTHS_MS[WIDTHS_MS.length - 1] as number
+  const width = WIDTHS_MS.find((width) => width >= least) ?? Math.ceil(least / longest) * longest
+  const start = Math.floor(first / width) * width
   const columns = Array.from({ length: COLUMNS }, (_, index): Column => ({ from: start + index * width, to: start + (index + 1) * width, failed: 0, held: 0 }))
   lost.forEach((delivery, index) => {
     const column = columns[Math.floor(((times[index] ?? start) - start) / width)]

@@ -39,12 +39,13 @@ export function Deliveries({ webhook, parameters }: { webhook: string; parameter
   )
 }
 
-export function DeliveryRow({ delivery }: { delivery: Delivery }) {
+/** `name` is what tells the delivery from its neighbours: the type of its event, unless all have the same. */
+export function DeliveryRow({ delivery, name }: { delivery: Delivery; name?: string | undefined }) {
   const last = delivery.attempts[delivery.attempts.length - 1]
   return (
     <a class="delivery" href={link('deliveries', delivery.id)}>
       <Status of={delivery.status} />
-      <code class="clip">{delivery.event_type}{delivery.test ? ' (test)' : ''}</code>
+      {name ? <span class="clip">{name}</span> : <code class="clip">{delivery.event_type}{delivery.test ? ' (test)' : ''}</code>}
       <span class="clip">{last ? <Outcome attempt={last} /> : <span class="muted">not attempted</span>}</span>
       <span class="wide numbers">{last ? milliseconds(last.duration_ms) : ''}</span>
       <span class="wide numbers">{delivery.attempts.length || ''}</span>

@@ -1,6 +1,6 @@
 // One event: its payload, and all its deliveries.
 import { useCallback, useState } from 'preact/hooks'
-import { type Delivery, type EventWithDeliveries, type OutgoingRequest, get, query } from '../api'
+import { type Delivery, type EventWithDeliveries, type OutgoingRequest, type Page, type Webhook, get, query } from '../api'
 import { useAction, useApi } from '../data'
 import { Icon } from '../icon'
 import { Payload } from '../raw'
@@ -14,6 +14,8 @@ export function EventPage({ id }: { id: string }) {
   const path = `/v1/events/${id}`
   const { value: event, problem, reload } = useApi<EventWithDeliveries>(path, LIVE_MS)
   const [further, setFurther] = useState<{ deliveries: Delivery[]; cursor: string | null }>()
+  const webhooks = useApi<Page<Webhook>>('/v1/webhooks?limit=100')
+  const nameOf = (id: string) => webhooks.value?.data.find((webhook) => webhook.id === id)?.url ?? id
   const action = useAction()
   const cursor = further ? further.cursor : event?.next_cursor
   const more = useCallback(
@@ -42,7 +44,7 @@ export function EventPage({ id }: { id: string }) {
       <section>
         <h2>Deliveries</h2>
         {deliveries.length === 0 ? <p class="muted">No webhook gets it: none that was enabled subscribed to this type, or their filters did not match.</p> : (
-          <ul class="rows">{deliveries.map((delivery) => <li key={delivery.id}><DeliveryRow delivery={delivery} /></li>)}</ul>
+          <ul class="rows">{deliveries.map((delivery) => <li key={delivery.id}><DeliveryRow delivery={delivery} name={nameOf(delivery.webhook_id)} /></li>)}</ul>
         )}
         {action.problem ? <Failed problem={action.problem} /> : null}
         {cursor ? <p class="row"><Button busy={action.busy} onClick={() => void more(cursor)}>Show more</Button></p> : null}

@@ -13,7 +13,7 @@ const PAGES_MAX = 10
 type Lost = { deliveries: Delivery[]; hasMore: boolean }
 
 /** As an input of the browser has it, in local time. */
-const local = (time: number): string => new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+const local = (time: number): string => new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
 /** The moment that an input of the browser has, or undefined while it is not complete. */
 const moment = (text: string): number | undefined => (text === '' || Number.isNaN(Date.parse(text)) ? undefined : Date.parse(text))
 
@@ -84,8 +84,8 @@ export function Recover({ webhook, refused }: { webhook: Webhook; refused: strin
       <section>
         <h2>Send it again</h2>
         <div class="row end">
-          <Field label="From" fault={action.problem?.at('/since')}>{(attributes) => <input {...attributes} type="datetime-local" size={18} value={since} onInput={(event) => setSince(event.currentTarget.value)} />}</Field>
-          <Field label="Until" fault={action.problem?.at('/until')}>{(attributes) => <input {...attributes} type="datetime-local" size={18} value={until} onInput={(event) => setUntil(event.currentTarget.value)} />}</Field>
+          <Field label="From" fault={action.problem?.at('/since')}>{(attributes) => <input {...attributes} type="datetime-local" step="1" size={20} value={since} onInput={(event) => setSince(event.currentTarget.value)} />}</Field>
+          <Field label="Until" fault={action.problem?.at('/until')}>{(attributes) => <input {...attributes} type="datetime-local" step="1" size={20} value={until} onInput={(event) => setUntil(event.currentTarget.value)} />}</Field>
           <Button onClick={() => choose(undefined)} refused={window ? undefined : 'No window is chosen.'}>All that is kept</Button>
         </div>
         <p />
