@@ -7,18 +7,19 @@ import { CopyButton } from './ui'
 /** The most characters that are shown at first, and the most that each click adds: a quarter of a megabyte at once would stop the page. */
 const PART = 8_000
 
-type Properties = { text: string; label: string; children?: ComponentChildren }
+/** `name` is the label for those who do not see what stands around it, if the label alone is not enough. */
+type Properties = { text: string; label: string; name?: string; children?: ComponentChildren }
 
-export function Raw({ text, label, children }: Properties) {
+export function Raw({ text, label, name = label, children }: Properties) {
   const [shown, setShown] = useState(PART)
   const isCut = text.length > shown
   return (
     <div class="raw">
       <div class="raw-bar">
         <span>{label} <span class="muted numbers">{bytes(text)}</span></span>
-        <span class="row">{children}<CopyButton text={text} of={label} /></span>
+        <span class="row">{children}<CopyButton text={text} of={name} /></span>
       </div>
-      <pre tabIndex={0} role="region" aria-label={label}>{isCut ? text.slice(0, shown) : text}</pre>
+      <pre tabIndex={0} role="region" aria-label={name}>{isCut ? text.slice(0, shown) : text}</pre>
       {isCut ? (
         <div class="raw-bar more">
           <span class="muted numbers">{shown.toLocaleString('en')} of {text.length.toLocaleString('en')} characters</span>

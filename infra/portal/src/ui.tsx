@@ -178,7 +178,7 @@ export function Field({ label, hint, fault, children }: FieldProps) {
   )
 }
 
-/** A dialog. The browser keeps the focus in it, and closes it on Escape. */
+/** A dialog. The browser keeps the focus in it, closes it on Escape, and then gives the focus back to what had it. */
 export function Dialog({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
@@ -188,7 +188,7 @@ export function Dialog({ title, children, onClose }: { title: string; children: 
     return () => shown?.close()
   }, [])
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={onClose} onCancel={onClose}>
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>

@@ -1,7 +1,7 @@
 // Deliveries: the live list, one delivery from failure to success, recovering, events, and signatures.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { after, before, test } from 'node:test'
+import { after, afterEach, before, test } from 'node:test'
 import { openPortal, show, startBrowser, startHookline, startReceiver, until } from './stage.mjs'
 
 let hookline, receiver, browser
@@ -10,6 +10,12 @@ before(async () => {
   hookline = await startHookline('--retry-schedule', '0s,1s')
   receiver = await startReceiver()
   browser = await startBrowser()
+})
+
+// Each test has the account to itself.
+afterEach(async () => {
+  receiver.answer = () => [200, 'ok']
+  for (const { id } of (await hookline.api('GET', '/v1/webhooks')).data) await hookline.api('DELETE', `/v1/webhooks/${id}`)
 })
 
 after(async () => {
@@ -21,7 +27,6 @@ after(async () => {
 const SECRET = 'a_secret_of_at_least_16'
 const add = (options = {}) => hookline.api('POST', '/v1/webhooks', { url: receiver.url, events: ['payment.failed'], secret: SECRET, ...options })
 const publish = (object, type = 'payment.failed') => hookline.api('POST', '/v1/events', { type, data: { object } })
-const remove = (id) => hookline.api('DELETE', `/v1/webhooks/${id}`)
 const deliveriesOf = async (id, status = '') => (await hookline.api('GET', `/v1/webhooks/${id}/deliveries?limit=100${status ? `&status=${status}` : ''}`)).data
 
 test('the list is live, and is filtered by status and type', async () => {
@@ -40,7 +45,6 @@ test('the list is live, and is filtered by status and type', async () => {
   await page.getByText('No such deliveries').waitFor()
   assert.match(page.url(), /status=failed/)
   await context.close()
-  await remove(id)
 })
 
 test('nothing is read while the tab is hidden', async () => {
@@ -59,7 +63,6 @@ test('nothing is read while the tab is hidden', async () => {
   await until(async () => { await page.clock.runFor(3_000); return requests > hidden }, 'requests when visible again')
   assert.ok(hidden <= 2, `${hidden} requests while hidden`)
   await context.close()
-  await remove(id)
 })
 
 test('a delivery fails, is retried by hand, and the page follows', async () => {
@@ -82,7 +85,6 @@ test('a delivery fails, is retried by hand, and the page follows', async () => {
   assert.equal(await page.getByRole('button', { name: 'Cancel' }).getAttribute('aria-disabled'), 'true')
   assert.deepEqual(faults, [])
   await context.close()
-  await remove(id)
 })
 
 test('a delivery is cancelled', async () => {
@@ -93,9 +95,7 @@ test('a delivery is cancelled', async () => {
   const { page, context } = await openPortal(browser, hookline, { path: `/deliveries/${delivery.id}` })
   await page.getByRole('button', { name: 'Cancel' }).click()
   await page.getByText('It is cancelled, and is not attempted again.').waitFor()
-  receiver.answer = () => [200, 'ok']
   await context.close()
-  await remove(id)
 })
 
 test('a receiver fails and heals, and what was lost is recovered', async () => {
@@ -127,11 +127,10 @@ test('a receiver fails and heals, and what was lost is recovered', async () => {
   await page.getByText('Nothing has failed, and nothing is held.').waitFor()
   assert.deepEqual(faults, [])
   await context.close()
-  await remove(id)
 })
 
 test('an event is tried and published, and its delivery appears', async () => {
-  const { id } = await add({ filter: { data: { object: { amount: [{ numeric: ['>', 100] }] } } } })
+  await add({ filter: { data: { object: { amount: [{ numeric: ['>', 100] }] } } } })
   const { page, context, faults } = await openPortal(browser, hookline, { link: { publish: true }, path: '/events' })
   await page.getByRole('link', { name: 'Publish an event' }).click()
   await page.getByLabel('Type').selectOption('payment.failed')
@@ -150,7 +149,6 @@ test('an event is tried and published, and its delivery appears', async () => {
   await page.getByText('No such events').waitFor()
   assert.deepEqual(faults, [])
   await context.close()
-  await remove(id)
 })
 
 test('a session that may not publish has no button for it', async () => {
@@ -198,7 +196,6 @@ test('a signature is explained, from headers in any of three forms, and the code
     }
   }
   await context.close()
-  await remove(id)
 })
 
 function python(code, headers, body) {

@@ -1,10 +1,14 @@
 // Speed: the first view, a long list, a large payload.
 import assert from 'node:assert/strict'
+import { availableParallelism, loadavg } from 'node:os'
 import { after, before, test } from 'node:test'
 import { makeLink, openPortal, show, startBrowser, startHookline, startReceiver, until } from './stage.mjs'
 
 const FIRST_VIEW_MS_MAX = 300
 const TASK_MS_MAX = 100
+
+/** How much longer everything takes because the machine does other work too: 1 if it does not. */
+const slowness = () => Math.max(1, loadavg()[0] / availableParallelism())
 
 let hookline, receiver, browser, webhook
 
@@ -47,19 +51,15 @@ test(`the first view takes at most ${FIRST_VIEW_MS_MAX} ms from an empty cache, 
     await context.close()
   }
   const median = times.sort((one, other) => one - other)[2]
-  console.log(`first view: ${times.map(Math.round).join(', ')} ms`)
-  assert.ok(median <= FIRST_VIEW_MS_MAX, `${Math.round(median)} ms`)
+  const limit = FIRST_VIEW_MS_MAX * slowness()
+  console.log(`first view: ${times.map(Math.round).join(', ')} ms, allowed ${Math.round(limit)} ms`)
+  assert.ok(median <= limit, `${Math.round(median)} ms`)
 })
 
 test(`10,000 deliveries scroll without a task of more than ${TASK_MS_MAX} ms`, async () => {
-  const total = 10_000
   const { page, context, faults } = await openPortal(browser, hookline)
-  // So many deliveries would take the process minutes. The browser answers for it, page by page as the API does.
-  await context.route(`**/v1/webhooks/${webhook.id}/deliveries?*`, (route) => {
-    const start = Number(new URL(route.request().url()).searchParams.get('cursor') ?? 0)
-    const data = Array.from({ length: Math.min(100, total - start) }, (_, index) => deliveryOf(total - start - index))
-    return route.fulfill({ json: { data, next_cursor: start + 100 < total ? String(start + 100) : null } })
-  })
+  // To make so many deliveries would take the process minutes. The browser answers for it, page by page as the API does.
+  await page.evaluate(answerWithDeliveries, webhook.id)
   await show(page, `/webhooks/${webhook.id}/deliveries`)
   await watchTasks(page)
   await until(async () => {
@@ -72,17 +72,29 @@ test(`10,000 deliveries scroll without a task of more than ${TASK_MS_MAX} ms`, a
   const rows = await page.locator('.line').count()
   const tasks = await page.evaluate(() => window.tasks)
   assert.ok(rows < 120, `${rows} rows in the page`)
-  console.log(`longest task while scrolling: ${Math.max(0, ...tasks)} ms`)
-  assert.ok(Math.max(0, ...tasks) <= TASK_MS_MAX, `tasks of ${tasks.join(', ')} ms`)
+  const limit = TASK_MS_MAX * slowness()
+  console.log(`longest task while scrolling: ${Math.max(0, ...tasks)} ms, allowed ${Math.round(limit)} ms`)
+  assert.ok(Math.max(0, ...tasks) <= limit, `tasks of ${tasks.join(', ')} ms`)
   assert.deepEqual(faults, [])
   await context.close()
 })
 
-function deliveryOf(number) {
-  const at = new Date(Date.UTC(2026, 0, 1) + number * 60_000).toISOString()
-  const attempt = { number: 1, started_at: at, duration_ms: number % 300, status_code: 200, error: null, response_body: null }
-  const id = `dlv_${String(number).padStart(26, '0')}${webhook.id.slice(3)}`
-  return { id, event_id: 'evt_1', event_type: `type.${number}`, webhook_id: webhook.id, status: 'delivered', test: false, attempts: [attempt], next_attempt_at: null, created_at: at }
+/** Runs in the page. */
+function answerWithDeliveries(webhook) {
+  const total = 10_000
+  const delivery = (number) => {
+    const at = new Date(Date.UTC(2026, 0, 1) + number * 60_000).toISOString()
+    const attempt = { number: 1, started_at: at, duration_ms: number % 300, status_code: 200, error: null, response_body: null }
+    const id = `dlv_${String(number).padStart(26, '0')}${webhook.slice(3)}`
+    return { id, event_id: 'evt_1', event_type: `type.${number}`, webhook_id: webhook, status: 'delivered', test: false, attempts: [attempt], next_attempt_at: null, created_at: at }
+  }
+  const real = window.fetch
+  window.fetch = (path, options) => {
+    if (!String(path).includes(`${webhook}/deliveries`)) return real(path, options)
+    const start = Number(new URL(path, location.href).searchParams.get('cursor') ?? 0)
+    const data = Array.from({ length: Math.min(100, total - start) }, (_, index) => delivery(total - start - index))
+    return Promise.resolve(Response.json({ data, next_cursor: start + 100 < total ? String(start + 100) : null }))
+  }
 }
 
 test('a payload of 256 KiB does not stop the page', async () => {
@@ -97,6 +109,6 @@ test('a payload of 256 KiB does not stop the page', async () => {
   assert.ok((await payload.textContent()).length < 20_000)
   for (let part = 0; part < 3; part += 1) await page.getByRole('button', { name: 'Show more' }).click()
   const tasks = await page.evaluate(() => window.tasks)
-  assert.ok(Math.max(0, ...tasks) <= 2 * TASK_MS_MAX, `tasks of ${tasks.join(', ')} ms`)
+  assert.ok(Math.max(0, ...tasks) <= TASK_MS_MAX * slowness(), `tasks of ${tasks.join(', ')} ms`)
   await context.close()
 })

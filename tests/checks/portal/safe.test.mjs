@@ -39,7 +39,7 @@ test('hostile answers, payloads, descriptions and settings run no script', async
     assert.equal(await page.locator('a[href^="javascript:"]').count(), 0, path)
   }
   await show(page, `/deliveries/${delivery.id}`)
-  assert.ok((await page.getByRole('region', { name: 'Answer' }).textContent()).includes('<script>window.hurt=1</script>'))
+  assert.ok((await page.getByRole('region', { name: 'Answer to attempt 1' }).textContent()).includes('<script>window.hurt=1</script>'))
   await show(page, '/%3Cimg%20src=x%20onerror=hurt=1%3E')
   await show(page, '/webhooks/%E0%A4%A')
   assert.equal(await page.evaluate(() => window.hurt), undefined)

@@ -31,7 +31,7 @@ export function Deliveries({ webhook, parameters }: { webhook: string; parameter
       ) : (
         <>
           <div class="delivery heads" aria-hidden="true"><span>Status</span><span>Type</span><span>Answer</span><span class="wide">Duration</span><span class="wide">Attempts</span><span class="wide when">Published</span></div>
-          <Windowed items={list.items} height={ROW_PX} label="Deliveries" onEnd={list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
+          <Windowed items={list.items} hasMore={list.hasMore} height={ROW_PX} label="Deliveries" onEnd={list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
         </>
       )}
       {list.hasMore && list.loading ? <p class="muted" role="status">Reading older ones…</p> : null}

@@ -87,7 +87,7 @@ function AttemptItem({ attempt }: { attempt: Attempt }) {
         <span class="muted push"><Time at={attempt.started_at} /></span>
       </div>
       {attempt.error && ERRORS[attempt.error] ? <div class="muted">{ERRORS[attempt.error]}</div> : null}
-      {body ? <Raw text={body} label="Answer" /> : attempt.error ? null : <div class="muted">The answer had no body.</div>}
+      {body ? <Raw text={body} label="Answer" name={`Answer to attempt ${attempt.number}`} /> : attempt.error ? null : <div class="muted">The answer had no body.</div>}
     </li>
   )
 }

@@ -33,7 +33,7 @@ export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
       ) : (
         <>
           <div class="delivery event heads" aria-hidden="true"><span>Type</span><span>Event</span><span class="wide when">Published</span></div>
-          <Windowed items={list.items} height={ROW_PX} label="Events" onEnd={list.more} row={(event) => (
+          <Windowed items={list.items} hasMore={list.hasMore} height={ROW_PX} label="Events" onEnd={list.more} row={(event) => (
             <a class="delivery event" href={link('events', event.id)}>
               <code class="clip">{event.type}</code>
               <code class="muted clip">{event.id}</code>

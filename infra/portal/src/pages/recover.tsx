@@ -7,6 +7,8 @@ import { exact } from '../text'
 import { Button, Dialog, Failed, Field, Note, Skeleton, Status, Time } from '../ui'
 
 const LIVE_MS = 2_000
+/** What was lost takes several requests to read. */
+const LOST_LIVE_MS = 10_000
 /** Pages of each state that are counted. More would keep the reader waiting; the preview says "at least". */
 const PAGES_MAX = 10
 
@@ -38,15 +40,19 @@ function useLost(id: string, round: string) {
       const [failed, held] = await Promise.all([lostOf(path, 'failed'), lostOf(path, 'held')])
       setLost({ deliveries: [...failed.deliveries, ...held.deliveries], hasMore: failed.hasMore || held.hasMore })
     })
-  useEffect(() => void read(), [id, round])
+  useEffect(() => {
+    void read()
+    const timer = setInterval(() => { if (!document.hidden) void read() }, LOST_LIVE_MS)
+    return () => clearInterval(timer)
+  }, [id, round])
   return { lost, problem, reload: read }
 }
 
 export function Recover({ webhook, refused }: { webhook: Webhook; refused: string | undefined }) {
   const path = `/v1/webhooks/${webhook.id}`
   const recoveries = useApi<Page<Recovery>>(`${path}/recoveries?limit=10`, LIVE_MS)
-  const running = (recoveries.value?.data ?? []).filter((recovery) => recovery.status === 'running').length
-  const { lost, problem, reload } = useLost(webhook.id, `${running} ${webhook.status}`)
+  const progress = (recoveries.value?.data ?? []).map((recovery) => `${recovery.id} ${recovery.status}`).join()
+  const { lost, problem, reload } = useLost(webhook.id, `${progress} ${webhook.status}`)
   const [since, setSince] = useState('')
   const [until, setUntil] = useState('')
   const [includeFailed, setIncludeFailed] = useState(true)
