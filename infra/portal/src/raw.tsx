@@ -8,9 +8,9 @@ import { CopyButton } from './ui'
 const PART = 8_000
 
 /** `name` is the label for those who do not see what stands around it, if the label alone is not enough. */
-type Properties = { text: string; label: string; name?: string; children?: ComponentChildren }
+type Properties = { text: string; label: string; name?: string; isCode?: boolean; children?: ComponentChildren }
 
-export function Raw({ text, label, name = label, children }: Properties) {
+export function Raw({ text, label, name = label, isCode, children }: Properties) {
   const [shown, setShown] = useState(PART)
   const isCut = text.length > shown
   return (
@@ -19,7 +19,7 @@ export function Raw({ text, label, name = label, children }: Properties) {
         <span>{label} <span class="muted numbers">{bytes(text)}</span></span>
         <span class="row">{children}<CopyButton text={text} of={name} /></span>
       </div>
-      <pre tabIndex={0} role="region" aria-label={name}>{isCut ? text.slice(0, shown) : text}</pre>
+      <pre class={isCode ? 'lines' : undefined} tabIndex={0} role="region" aria-label={name}>{isCut ? text.slice(0, shown) : text}</pre>
       {isCut ? (
         <div class="raw-bar more">
           <span class="muted numbers">{shown.toLocaleString('en')} of {text.length.toLocaleString('en')} characters</span>

@@ -87,6 +87,28 @@ test('a delivery fails, is retried by hand, and the page follows', async () => {
   await context.close()
 })
 
+test('without a connection the page says so, keeps what it has, and goes on', async () => {
+  const { id } = await add()
+  const { page, context } = await openPortal(browser, hookline, { path: `/webhooks/${id}/deliveries` })
+  await publish({ id: 'pay_7' })
+  const list = page.getByRole('list', { name: 'Deliveries' })
+  await list.getByText('delivered').waitFor()
+  await context.setOffline(true)
+  await page.getByText('No connection.').first().waitFor()
+  assert.equal(await list.getByRole('listitem').count(), 1)
+  await context.setOffline(false)
+  await page.getByText('No connection.').first().waitFor({ state: 'detached' })
+  await context.route('**/v1/events?*', (route) => route.fulfill({ status: 429, json: { status: 429, detail: 'Slow down.' }, contentType: 'application/problem+json' }))
+  await context.route('**/v1/events?*', (route) => route.fulfill({ status: 503, json: { status: 503, detail: 'The store is away.' }, contentType: 'application/problem+json' }), { times: 1 })
+  await page.evaluate(() => { location.hash = '#/events' })
+  await page.getByText('The store is away.').waitFor()
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await page.getByText('Slow down.').waitFor()
+  await context.unrouteAll()
+  await page.getByRole('list', { name: 'Events' }).getByText('payment.failed').first().waitFor()
+  await context.close()
+})
+
 test('a delivery is cancelled', async () => {
   const { id } = await add({ disable_on: 'no_success', retry_schedule: ['0s', '1h'] })
   receiver.answer = () => [503, '']

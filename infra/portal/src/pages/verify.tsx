@@ -35,7 +35,7 @@ export function Verify({ webhook }: { webhook: Webhook }) {
           {LANGUAGES.map((name) => <button key={name} type="button" aria-pressed={name === language} onClick={() => setLanguage(name)}>{name}</button>)}
         </span>
       </div>
-      <Raw key={`${language} ${header}`} text={code} label={`${language}, ${header}`} />
+      <Raw key={`${language} ${header}`} isCode text={code} label={`${language}, ${header}`} />
       <p class="muted">{chosen ? 'The key is the text of the secret, with whsec_ if it begins so.' : 'The published libraries of Standard Webhooks verify it too.'} If a signature does not hold, <a href="#/why">find out why</a>.</p>
       <section>
         <h2>The headers of each request</h2>

@@ -1,6 +1,6 @@
 // A webhook: what it is, and the tabs about it.
 import { type Delivery, type Page, type Webhook, patch } from '../api'
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { useRefusal, useSession } from '../context'
 import { useApi } from '../data'
 import { Icon } from '../icon'
@@ -27,7 +27,6 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
   const refused = useRefusal()
   const isBound = useSession().webhook_id
   if (!webhook) return problem ? <NoPage problem={problem} retry={reload} /> : <Skeleton lines={8} />
-  const tabs = webhook.delivery === 'poll' ? TABS.filter(([name]) => POLLED_TABS.includes(name)) : TABS
   return (
     <>
       {isBound ? null : <nav aria-label="Where you are" class="crumbs"><a href={link('webhooks')}>Webhooks</a><Icon name="chevron" size={12} /></nav>}
@@ -43,15 +42,28 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
       </div>
       {webhook.status === 'disabled' ? <Note tone="bad"><DisabledNote webhook={webhook} /> <HeldCount held={held.value} /></Note> : null}
       {problem ? <Failed problem={problem} retry={reload} /> : null}
-      <nav aria-label="About this webhook" class="tabs">
-        {tabs.map(([name, label]) => <a key={name} href={name ? link('webhooks', id, name) : link('webhooks', id)} aria-current={tab === name ? 'page' : undefined}>{label}</a>)}
-      </nav>
+      <Tabs id={id} tab={tab} isPolled={webhook.delivery === 'poll'} />
       {tab === 'deliveries' ? <Deliveries webhook={id} parameters={parameters} /> : null}
       {tab === 'settings' ? <Settings webhook={webhook} refused={refused} changed={set} /> : null}
       {tab === 'recover' ? <Recover webhook={webhook} refused={refused} /> : null}
       {tab === 'verify' ? <Verify webhook={webhook} /> : null}
       {tab === '' ? <Overview webhook={webhook} refused={refused} /> : null}
     </>
+  )
+}
+
+function Tabs({ id, tab, isPolled }: { id: string; tab: string; isPolled: boolean }) {
+  const tabs = isPolled ? TABS.filter(([name]) => POLLED_TABS.includes(name)) : TABS
+  const list = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // On a telephone the list is wider than the page.
+    const chosen = list.current?.querySelector<HTMLElement>('[aria-current]')
+    if (list.current && chosen) list.current.scrollLeft = chosen.offsetLeft - list.current.offsetLeft - 40
+  }, [tab])
+  return (
+    <nav ref={list} aria-label="About this webhook" class="tabs">
+      {tabs.map(([name, label]) => <a key={name} href={name ? link('webhooks', id, name) : link('webhooks', id)} aria-current={tab === name ? 'page' : undefined}>{label}</a>)}
+    </nav>
   )
 }
 
