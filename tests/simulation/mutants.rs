@@ -5,9 +5,10 @@
 //! the copy is built once, and Hookline's own source has no switches. The mutants of
 //! `template.yaml` are made in memory, after the simulation has read the template.
 
-use std::path::Path;
-use std::process::Command;
-use std::{env, fs};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs, iter};
 
 use serde_json::{Value, json};
 
@@ -517,6 +518,37 @@ pub(crate) fn mutated(mut template: Value) -> Value {
 /// Seeds among which one must catch a mutant.
 const SEEDS: u64 = 2_000;
 
+/// The first seeds that caught the mutants that need many. They are tried before the search, which takes minutes. A change of the
+/// simulation changes what a seed does; when the search shows in the time of a run, take the seeds that it prints.
+const CAUGHT_BY: &[(&str, u64)] = &[
+    ("a task is deleted although its successor could not be enqueued", 63),
+    ("a replay is judged by the present catalogue", 113),
+    ("an event is sent after its retention", 42),
+    ("a rotated secret signs for ever", 66),
+    ("an event is acknowledged before its tasks are enqueued", 44),
+    ("keys that DynamoDB left out are requested again at once", 229),
+    ("a repeated task does not make sure of its successor", 42),
+    ("a task that meets a lease is deleted", 73),
+    ("a disabling is not announced", 444),
+    ("a disabling is marked as announced too early", 112),
+    ("a recovery reads only one page", 150),
+    ("a cancel that a worker has overtaken is forgotten", 148),
+    ("an attempt during a cancel is not recorded", 54),
+    ("subscribing again revives what unsubscribing cancelled", 57),
+    ("unsubscribing cancels runs that began later", 90),
+    ("a receiver that is gone is tried again", 784),
+    ("a success of a trial is forgotten by a repeated task", 310),
+    ("a filter ends a delivery that has begun", 1956),
+    ("a missed slot is lost", 70),
+    ("a permit is reserved without a condition", 150),
+    ("a page of events is limited only in number", 425),
+    ("all clients of one server share a token", 131),
+    ("a poll does not look back", 76),
+    ("a poll takes what it has looked at to be complete", 76),
+    ("a late event has no marker", 54),
+    ("a schedule that fails three times is lost", 42),
+];
+
 /// Makes the copy with all mutants in it. Files that have not changed are not written, so that Cargo
 /// builds only what has changed.
 fn make_copy(root: &Path, copy: &Path) {
@@ -571,23 +603,43 @@ fn copy_folder(from: &Path, to: &Path, change: &dyn Fn(&Path, String) -> String)
     }
 }
 
-/// Runs the simulation of the copy, with one mutant on or with none. Returns what it printed if it
-/// failed, and `None` if it passed.
-fn failure_of(copy: &Path, mutant: Option<&str>) -> Option<String> {
+/// Builds the simulation of the copy, in the profile of this one. Returns its program.
+fn build(copy: &Path) -> PathBuf {
     let program = env::current_exe().expect("a path");
     let folders: Vec<&Path> = program.ancestors().collect();
     // The path is target/<profile>/deps/simulation-….
     let (target, profile) = (folders[3], folders[2].file_name().and_then(|name| name.to_str()).unwrap_or("debug"));
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(copy).env("CARGO_TARGET_DIR", target).env_remove("SEED").env_remove("FIRST_SEED");
-    cargo.args(["test", "--quiet", "-p", "tests", "--test", "simulation"]);
+    cargo.current_dir(copy).env("CARGO_TARGET_DIR", target).stderr(Stdio::inherit());
+    cargo.args(["test", "--quiet", "-p", "tests", "--test", "simulation", "--no-run", "--message-format", "json"]);
     cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
-    cargo.args(["--", "--nocapture", "the_invariants_hold_whatever_goes_wrong"]);
-    let seeds = if mutant.is_some() { SEEDS } else { 50 };
-    cargo.env("MUTANT", mutant.unwrap_or_default()).env("SEEDS", seeds.to_string());
     let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "the copy does not compile");
+    let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let mut programs = messages.filter_map(|message: Value| message["executable"].as_str().map(PathBuf::from));
+    programs.next_back().expect("a program")
+}
+
+/// Runs seeds of the copy's simulation, with one mutant on or with none. Returns what it printed if it failed, and `None` if it
+/// passed.
+fn failure_of(program: &Path, mutant: &str, seeds: Range<u64>) -> Option<String> {
+    let mut simulation = Command::new(program);
+    simulation.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("SEED").env_remove("HOOKLINE_RECORD");
+    simulation.env("MUTANT", mutant).env("FIRST_SEED", seeds.start.to_string());
+    simulation.env("SEEDS", (seeds.end - seeds.start).to_string());
+    let output = simulation.args(["--nocapture", "the_invariants_hold_whatever_goes_wrong"]).output();
+    let output = output.expect("the simulation runs");
     let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (!output.status.success()).then_some(printed)
+}
+
+/// Returns the violation that catches a mutant. Only if the seed that caught it last no longer does, it searches.
+fn caught(program: &Path, mutant: &str) -> Option<String> {
+    let known = CAUGHT_BY.iter().find(|(name, _)| *name == mutant).map(|(_, seed)| *seed..seed + 1);
+    known.into_iter().chain(iter::once(0..SEEDS)).find_map(|seeds| {
+        let printed = failure_of(program, mutant, seeds)?;
+        printed.lines().find(|line| line.starts_with("SEED=")).map(str::to_owned)
+    })
 }
 
 #[test]
@@ -605,15 +657,15 @@ fn every_mutant_is_caught() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let copy = root.join("target/mutants");
     make_copy(root, &copy);
-    if let Some(printed) = failure_of(&copy, None) {
+    let program = build(&copy);
+    if let Some(printed) = failure_of(&program, "", 0..50) {
         panic!("the simulation fails without a mutant:\n{printed}");
     }
     let mut escaped = Vec::new();
     let in_source = MUTANTS.iter().map(|mutant| mutant.name);
     for mutant in in_source.chain(TEMPLATE_MUTANTS.iter().map(|mutant| mutant.name)) {
-        let printed = failure_of(&copy, Some(mutant)).unwrap_or_default();
-        let caught = printed.lines().find(|line| line.starts_with("SEED="));
-        println!("{mutant}: {}", caught.unwrap_or("NOT CAUGHT"));
+        let caught = caught(&program, mutant);
+        println!("{mutant}: {}", caught.as_deref().unwrap_or("NOT CAUGHT"));
         if caught.is_none() {
             escaped.push(mutant);
         }

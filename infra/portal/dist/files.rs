@@ -1,8 +1,8 @@
 // Made by infra/portal/build.
 &[
-    File { name: "assets/app-c91982d9550b.js", content_type: "text/javascript; charset=utf-8", plain: include_bytes!("assets/app-c91982d9550b.js"), brotli: include_bytes!("assets/app-c91982d9550b.js.br") },
+    File { name: "assets/app-e21aa692490a.js", content_type: "text/javascript; charset=utf-8", plain: include_bytes!("assets/app-e21aa692490a.js"), brotli: include_bytes!("assets/app-e21aa692490a.js.br") },
     File { name: "assets/charts-7365868a70c6.js", content_type: "text/javascript; charset=utf-8", plain: include_bytes!("assets/charts-7365868a70c6.js"), brotli: include_bytes!("assets/charts-7365868a70c6.js.br") },
     File { name: "assets/icon-08ed77fe411c.svg", content_type: "image/svg+xml", plain: include_bytes!("assets/icon-08ed77fe411c.svg"), brotli: include_bytes!("assets/icon-08ed77fe411c.svg.br") },
-    File { name: "assets/style-10565ec6d37c.css", content_type: "text/css; charset=utf-8", plain: include_bytes!("assets/style-10565ec6d37c.css"), brotli: include_bytes!("assets/style-10565ec6d37c.css.br") },
+    File { name: "assets/style-98e425ec5fb1.css", content_type: "text/css; charset=utf-8", plain: include_bytes!("assets/style-98e425ec5fb1.css"), brotli: include_bytes!("assets/style-98e425ec5fb1.css.br") },
     File { name: "index.html", content_type: "text/html; charset=utf-8", plain: include_bytes!("index.html"), brotli: include_bytes!("index.html.br") },
 ]

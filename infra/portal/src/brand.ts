@@ -8,11 +8,14 @@ export async function presentAs(): Promise<Brand> {
   const brand = await fetch('/portal/brand.json').then((answer) => answer.json() as Promise<Brand>)
   const root = document.documentElement.style
   root.setProperty('--brand', brand.accent)
-  root.setProperty('--on-brand', luminance(brand.accent) > 0.4 ? '#10131a' : '#ffffff')
+  root.setProperty('--on-brand', onColour(brand.accent))
   root.setProperty('--accent-light', mixed(brand.accent, [255, 255, 255], [0, 0, 0]))
   root.setProperty('--accent-dark', mixed(brand.accent, [21, 24, 31], [255, 255, 255]))
   return brand
 }
+
+/** Black or white: one of them has a contrast of at least 4.5 with any colour. */
+const onColour = (hex: string): string => (contrast(hex, '#ffffff') >= contrast(hex, '#000000') ? '#ffffff' : '#000000')
 
 type Colour = [number, number, number]
 
@@ -26,17 +29,20 @@ function luminance(colour: string | Colour): number {
   return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 }
 
+function contrast(one: string | Colour, other: string | Colour): number {
+  const [first, second] = [luminance(one), luminance(other)]
+  return (Math.max(first, second) + 0.05) / (Math.min(first, second) + 0.05)
+}
+
 /** The contrast that WCAG asks for between text and its background, with room for the tint of a selected row. */
 const CONTRAST_MIN = 5.2
 
 /** Returns the colour, moved towards `end` until a text of it can be read on `background`. */
 function mixed(hex: string, background: Colour, end: Colour): string {
   const from = parse(hex)
-  const behind = luminance(background)
   for (let step = 0; step <= 20; step += 1) {
     const colour = from.map((value, at) => Math.round(value + ((end[at] as number) - value) * (step / 20))) as Colour
-    const own = luminance(colour)
-    if ((Math.max(own, behind) + 0.05) / (Math.min(own, behind) + 0.05) >= CONTRAST_MIN) return `rgb(${colour.join(' ')})`
+    if (contrast(colour, background) >= CONTRAST_MIN) return `rgb(${colour.join(' ')})`
   }
   return `rgb(${end.join(' ')})`
 }

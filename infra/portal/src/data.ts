@@ -1,5 +1,5 @@
 // Reading from the API: once, again at intervals while the page is visible, and page by page.
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { type Page, Problem, get } from './api'
 
 export type Loaded<T> = { value?: T; problem?: Problem; reload: () => void; set: (value: T) => void }
@@ -8,7 +8,8 @@ export type Loaded<T> = { value?: T; problem?: Problem; reload: () => void; set:
 export function useApi<T>(path: string | undefined, every?: number): Loaded<T> {
   const [state, setState] = useState<{ path?: string; value?: T; problem?: Problem }>({})
   const [round, setRound] = useState(0)
-  useEffect(() => {
+  // A layout effect asks at once; another one would first wait until the page is painted.
+  useLayoutEffect(() => {
     if (!path) return
     const stop = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -56,12 +57,14 @@ export function useList<T extends { id: string }>(path: string | undefined, live
   const [loading, setLoading] = useState(false)
   const [round, setRound] = useState(0)
   const generation = useRef(0)
-  const busy = useRef(false)
+  // The top and the end of the list are read independently: neither must wait for the other.
+  const busy = useRef({ top: false, end: false })
 
   const read = useCallback(
     async (from: string | null | undefined, merge: (before: T[] | undefined, page: T[]) => T[]) => {
-      if (!path || busy.current) return
-      busy.current = true
+      const part = from ? 'end' : 'top'
+      if (!path || busy.current[part]) return
+      busy.current[part] = true
       const mine = generation.current
       try {
         let next: string | null | undefined = from
@@ -80,17 +83,17 @@ export function useList<T extends { id: string }>(path: string | undefined, live
         if (mine === generation.current) setProblem(error instanceof Problem ? error : new Problem(0, String(error)))
       } finally {
         if (mine === generation.current) {
-          busy.current = false
-          setLoading(false)
+          busy.current[part] = false
+          setLoading(busy.current.end)
         }
       }
     },
     [path],
   )
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     generation.current += 1
-    busy.current = false
+    busy.current = { top: false, end: false }
     setItems(undefined)
     setCursor(undefined)
     setProblem(undefined)

@@ -1,6 +1,6 @@
 // Begins: exchanges the code of the link for a session, and shows the pages.
 import { render } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 import { App } from './app'
 import { type Brand, Problem, type Session, authenticate } from './api'
 import { begin, forget, kept, takeCode } from './session'
@@ -15,11 +15,11 @@ const NO_LINK = {
 }
 const OVER = { title: 'Your session is over', detail: 'Get a new link where you got the last one, and go on where you were.' }
 
-function Root({ code, brand }: { code: string | undefined; brand: Promise<Brand> }) {
+function Root({ beginning, brand }: { beginning: Promise<Session> | undefined; brand: Promise<Brand> }) {
   const [state, setState] = useState<State>({ at: 'beginning' })
   const [name, setName] = useState('')
-  useEffect(() => void brand.then((brand) => setName(brand.name)), [])
-  useEffect(() => {
+  useLayoutEffect(() => void brand.then((brand) => setName(brand.name)), [])
+  useLayoutEffect(() => {
     const close = (title: string, detail: string) => {
       forget()
       setState({ at: 'closed', title, detail })
@@ -28,10 +28,10 @@ function Root({ code, brand }: { code: string | undefined; brand: Promise<Brand>
       authenticate(session.token, () => close(OVER.title, OVER.detail))
       setState({ at: 'open', session })
     }
-    const present = code ? undefined : kept()
+    const present = beginning ? undefined : kept()
     if (present) return open(present)
-    if (!code) return close(NO_LINK.title, NO_LINK.detail)
-    begin(code).then(open, (error: unknown) => {
+    if (!beginning) return close(NO_LINK.title, NO_LINK.detail)
+    beginning.then(open, (error: unknown) => {
       const problem = error instanceof Problem ? error : new Problem(0, String(error))
       const isRefused = problem.status === 401
       close(isRefused ? 'This link no longer works' : 'The link could not be used', isRefused ? 'A link works once, for five minutes. Get a new one where you got this one.' : problem.message)
@@ -50,4 +50,7 @@ function Root({ code, brand }: { code: string | undefined; brand: Promise<Brand>
 
 applyTheme()
 const place = document.getElementById('app')
-if (place) render(<Root code={takeCode()} brand={presentAs()} />, place)
+const code = takeCode()
+// Both are asked for before anything is drawn.
+const beginning = code ? begin(code) : undefined
+if (place) render(<Root beginning={beginning} brand={presentAs()} />, place)

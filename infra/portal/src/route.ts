@@ -5,7 +5,16 @@ export type Route = { path: string[]; parameters: URLSearchParams }
 
 function current(): Route {
   const [path = '', parameters = ''] = location.hash.replace(/^#\/?/, '').split('?')
-  return { path: path.split('/').filter(Boolean).map(decodeURIComponent), parameters: new URLSearchParams(parameters) }
+  return { path: path.split('/').filter(Boolean).map(decoded), parameters: new URLSearchParams(parameters) }
+}
+
+/** An address that somebody has broken is shown as it is, and leads to no page. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
 }
 
 export function useRoute(): Route {

@@ -35,18 +35,49 @@ export const isSuccess = (attempt: Attempt): boolean =>
 /** What became of an attempt, in a few words. */
 export function outcome(attempt: Attempt): string {
   if (attempt.error) return attempt.error.replaceAll('_', ' ')
-  return attempt.status_code ? `HTTP ${attempt.status_code}` : 'under way'
+  return attempt.status_code ? String(attempt.status_code) : 'under way'
 }
 
-/** The most characters that are laid out as JSON. */
-const PRETTY_MAX = 64 * 1024
+/** The most characters that are laid out as JSON: more would stop the page for a noticeable time. */
+export const LAID_OUT_MAX = 64 * 1024
 
-/** Lays JSON out, unless it is long or is not JSON. */
-export function pretty(text: string): string | undefined {
-  if (text.length > PRETTY_MAX) return undefined
+/**
+ * Lays JSON out, unless it is long or is not JSON. Only white space is added: numbers and escapes stay as they were written, which
+ * `JSON.parse` would lose.
+ */
+export function laidOut(text: string): string | undefined {
+  if (text.length > LAID_OUT_MAX || !isJson(text)) return undefined
+  let depth = 0
+  const line = () => `\n${'  '.repeat(depth)}`
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? []
+  return tokens
+    .map((token, index) => {
+      const isEmpty = '}]'.includes(tokens[index + 1] ?? '_')
+      if (token === '{' || token === '[') {
+        if (isEmpty) return token
+        depth += 1
+        return token + line()
+      }
+      if (token === '}' || token === ']') {
+        if ('{['.includes(tokens[index - 1] ?? '_')) return token
+        depth -= 1
+        return line() + token
+      }
+      return token === ',' ? token + line() : token === ':' ? ': ' : token
+    })
+    .join('')
+}
+
+function isJson(text: string): boolean {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2)
+    JSON.parse(text)
+    return true
   } catch {
-    return undefined
+    return false
   }
+}
+
+export function bytes(text: string): string {
+  const count = new TextEncoder().encode(text).length
+  return count < 1024 ? `${count} B` : `${(count / 1024).toFixed(1)} KiB`
 }

@@ -1,23 +1,32 @@
 // The parts that every page is made of.
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
-import type { Attempt, Delivery, Problem, Webhook } from './api'
+import type { Attempt, Problem, Webhook } from './api'
+import { Icon, type IconName } from './icon'
 import { ago, exact, isSuccess, outcome } from './text'
 
 const TICK_MS = 1_000
+const tickers = new Set<(now: number) => void>()
+setInterval(() => {
+  const now = Date.now()
+  for (const tick of tickers) tick(now)
+}, TICK_MS)
 
-/** The present moment, again every second. */
-export function useNow(): number {
-  const [now, setNow] = useState(Date.now)
+/** What `read` makes of the present moment. It is read every second, and the component is drawn again only if the result has changed. */
+export function useNow<T extends string | number | boolean>(read: (now: number) => T): T {
+  const latest = useRef(read)
+  latest.current = read
+  const [, setValue] = useState<T>()
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), TICK_MS)
-    return () => clearInterval(timer)
+    const tick = (now: number) => setValue(latest.current(now))
+    tickers.add(tick)
+    return () => void tickers.delete(tick)
   }, [])
-  return now
+  return read(Date.now())
 }
 
 export function Time({ at }: { at: string }) {
-  return <time dateTime={at} title={exact(at)}>{ago(at, useNow())}</time>
+  return <time dateTime={at} title={exact(at)}>{useNow((now) => ago(at, now))}</time>
 }
 
 type ButtonProps = {
@@ -25,54 +34,71 @@ type ButtonProps = {
   onClick?: (() => void) | undefined
   kind?: 'primary' | 'danger' | 'quiet'
   type?: 'button' | 'submit'
+  icon?: IconName
   busy?: boolean
   /** Why it cannot be used. */
   refused?: string | undefined
 }
 
-export function Button({ children, onClick, kind, type = 'button', busy, refused }: ButtonProps) {
+/** A button that is refused stays in the order of Tab, so that everybody can find out why. */
+export function Button({ children, onClick, kind, type = 'button', icon, busy, refused }: ButtonProps) {
+  const isOff = Boolean(busy || refused)
+  const click = (event: { preventDefault: () => void }) => {
+    if (isOff) event.preventDefault()
+    else onClick?.()
+  }
+  const why = useId()
   return (
-    <button type={type} class={kind ?? ''} onClick={onClick} disabled={Boolean(busy || refused)} title={refused} aria-busy={busy || undefined}>
+    <button type={type} class={kind ?? ''} onClick={click} aria-disabled={isOff || undefined} aria-busy={busy || undefined} aria-describedby={refused ? why : undefined} title={refused}>
+      {icon ? <Icon name={icon} /> : null}
       {children}
+      {refused ? <span id={why} hidden>{refused}</span> : null}
     </button>
   )
 }
 
-export function CopyButton({ text, label = 'Copy' }: { text: string; label?: string }) {
+const COPIED_MS = 2_000
+
+export function CopyButton({ text, label = 'Copy', of }: { text: string; label?: string; of?: string }) {
   const [copied, setCopied] = useState(false)
   useEffect(() => {
     if (!copied) return
-    const timer = setTimeout(() => setCopied(false), 2_000)
+    const timer = setTimeout(() => setCopied(false), COPIED_MS)
     return () => clearTimeout(timer)
   }, [copied])
   const copy = () => navigator.clipboard?.writeText(text).then(() => setCopied(true), () => {})
   return (
-    <button type="button" class="quiet copy" onClick={copy}>
+    <button type="button" class="quiet copy" onClick={copy} aria-label={of && !copied ? `Copy ${of}` : undefined}>
+      <Icon name={copied ? 'check' : 'copy'} />
       <span aria-live="polite">{copied ? 'Copied' : label}</span>
     </button>
   )
 }
 
-const MARKS: Record<string, [string, string]> = {
-  enabled: ['●', 'good'],
-  delivered: ['✓', 'good'],
-  done: ['✓', 'good'],
-  pending: ['…', 'wait'],
-  running: ['…', 'wait'],
-  held: ['⏸', 'wait'],
-  disabled: ['■', 'bad'],
-  failed: ['✕', 'bad'],
-  stopped: ['■', 'bad'],
-  cancelled: ['–', 'plain'],
+type Tone = 'good' | 'bad' | 'wait' | 'plain'
+
+const MARKS: Record<string, [IconName, Tone]> = {
+  enabled: ['check', 'good'],
+  delivered: ['check', 'good'],
+  done: ['check', 'good'],
+  pending: ['clock', 'wait'],
+  running: ['clock', 'wait'],
+  held: ['pause', 'wait'],
+  disabled: ['stop', 'bad'],
+  failed: ['cross', 'bad'],
+  stopped: ['stop', 'bad'],
+  cancelled: ['dash', 'plain'],
 }
 
 export function Status({ of }: { of: string }) {
-  const [mark, tone] = MARKS[of] ?? ['', 'plain']
-  return (
-    <span class={`status ${tone}`}>
-      <span aria-hidden="true">{mark}</span> {of}
-    </span>
-  )
+  const [icon, tone] = MARKS[of] ?? ['dash', 'plain']
+  return <span class={`status ${tone}`}><Icon name={icon} size={12} />{of}</span>
+}
+
+/** A remark that stands out: what is the case, and why. */
+export function Note({ tone, children }: { tone: Tone; children: ComponentChildren }) {
+  const icon: IconName = tone === 'good' ? 'check' : tone === 'plain' ? 'info' : 'warning'
+  return <div class={`note ${tone}`}><Icon name={icon} /><div>{children}</div></div>
 }
 
 const REASONS: Record<string, string> = {
@@ -92,14 +118,25 @@ export function DisabledNote({ webhook }: { webhook: Webhook }) {
   )
 }
 
+const TITLES: Record<number, string> = { 0: 'No connection', 403: 'Not allowed', 404: 'Not found', 409: 'Not possible now', 410: 'Expired', 422: 'Not accepted', 429: 'Too many requests' }
+
+/** Answers that another try does not change. */
+const FINAL = [403, 404, 410]
+
 export function Failed({ problem, retry }: { problem: Problem; retry?: (() => void) | undefined }) {
-  const title = problem.status === 403 ? 'Not allowed' : problem.status === 404 ? 'Not found' : 'Something went wrong'
+  const isFinal = FINAL.includes(problem.status)
   return (
     <div class="note bad" role="alert">
-      <strong>{title}.</strong> {problem.message}
-      {retry && problem.status !== 403 && problem.status !== 404 ? <Button kind="quiet" onClick={retry}>Try again</Button> : null}
+      <Icon name="warning" />
+      <div><strong>{TITLES[problem.status] ?? 'Something went wrong'}.</strong> {problem.message}</div>
+      {retry && !isFinal ? <Button icon="retry" onClick={retry}>Try again</Button> : null}
     </div>
   )
+}
+
+/** A page that cannot be shown at all. */
+export function NoPage({ problem, retry }: { problem: Problem; retry: () => void }) {
+  return <><h1>{TITLES[problem.status] ?? 'Something went wrong'}</h1><Failed problem={problem} retry={retry} /></>
 }
 
 export function Skeleton({ lines = 3 }: { lines?: number }) {
@@ -110,9 +147,10 @@ export function Skeleton({ lines = 3 }: { lines?: number }) {
   )
 }
 
-export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
+export function Empty({ title, icon = 'inbox', children }: { title: string; icon?: IconName; children: ComponentChildren }) {
   return (
     <div class="empty">
+      <Icon name={icon} size={32} />
       <h2>{title}</h2>
       <div>{children}</div>
     </div>
@@ -140,7 +178,7 @@ export function Field({ label, hint, fault, children }: FieldProps) {
   )
 }
 
-/** A dialog. The browser keeps the focus in it, and closes it on Escape. */
+/** A dialog. The browser keeps the focus in it, closes it on Escape, and then gives the focus back to what had it. */
 export function Dialog({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
@@ -150,52 +188,14 @@ export function Dialog({ title, children, onClose }: { title: string; children: 
     return () => shown?.close()
   }, [])
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={onClose} onCancel={onClose}>
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>
   )
 }
 
-/** The outcomes of the latest deliveries, oldest first: one bar each, as high as its latest attempt took. */
-export function Sparkline({ deliveries }: { deliveries: Delivery[] }) {
-  const bars = deliveries.filter((delivery) => delivery.attempts.length > 0).reverse()
-  if (bars.length === 0) return <span class="muted">no deliveries yet</span>
-  const last = (delivery: Delivery): Attempt => delivery.attempts[delivery.attempts.length - 1] as Attempt
-  const longest = Math.max(...bars.map((delivery) => last(delivery).duration_ms), 1)
-  const failed = bars.filter((delivery) => !isSuccess(last(delivery))).length
-  const label = `Latest ${bars.length} deliveries: ${bars.length - failed} accepted, ${failed} not`
-  return (
-    <svg class="spark" role="img" aria-label={label} viewBox={`0 0 ${bars.length * 5} 24`} width={bars.length * 5} height="24">
-      <title>{label}</title>
-      {bars.map((delivery, index) => {
-        const attempt = last(delivery)
-        const height = 4 + 20 * Math.sqrt(attempt.duration_ms / longest)
-        return <rect key={delivery.id} class={isSuccess(attempt) ? 'good' : 'bad'} x={index * 5} y={24 - height} width="3.5" height={height} rx="1" />
-      })}
-    </svg>
-  )
-}
-
 export function Outcome({ attempt }: { attempt: Attempt }) {
-  return <span class={isSuccess(attempt) ? 'good-text' : 'bad-text'}>{outcome(attempt)}</span>
-}
-
-/** The most characters of a text that are shown before the reader asks for more. */
-const SHOWN_MAX = 4_000
-
-/** A text from outside, shown as it is. */
-export function Raw({ text, label }: { text: string; label: string }) {
-  const [whole, setWhole] = useState(false)
-  const isCut = !whole && text.length > SHOWN_MAX
-  return (
-    <div class="raw">
-      <div class="raw-bar">
-        <span class="muted">{label}</span>
-        <CopyButton text={text} />
-      </div>
-      <pre tabIndex={0} aria-label={label}>{isCut ? text.slice(0, SHOWN_MAX) : text}</pre>
-      {isCut ? <Button kind="quiet" onClick={() => setWhole(true)}>Show all {text.length.toLocaleString('en')} characters</Button> : null}
-    </div>
-  )
+  const isGood = isSuccess(attempt)
+  return <span class={`outcome ${isGood ? 'good-text' : 'bad-text'}`}><Icon name={isGood ? 'check' : 'cross'} size={12} />{outcome(attempt)}</span>
 }

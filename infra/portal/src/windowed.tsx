@@ -1,15 +1,15 @@
 // A long list of rows of one height, of which only those near the visible part are in the page.
-import type { ComponentChildren } from 'preact'
+import { Component, type ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 
 /** Rows beside the visible ones. */
-const MARGIN = 15
+const MARGIN = 8
 
-type Properties<T> = { items: T[]; height: number; label: string; row: (item: T) => ComponentChildren; onEnd: () => void }
+type Properties<T> = { items: T[]; hasMore: boolean; height: number; label: string; row: (item: T) => ComponentChildren; onEnd: () => void }
 
-export function Windowed<T extends { id: string }>({ items, height, label, row, onEnd }: Properties<T>) {
+export function Windowed<T extends { id: string }>({ items, hasMore, height, label, row, onEnd }: Properties<T>) {
   const place = useRef<HTMLDivElement>(null)
-  const [range, setRange] = useState([0, 60] as [number, number])
+  const [range, setRange] = useState([0, 40] as [number, number])
   useEffect(() => {
     let frame = 0
     const look = () => {
@@ -31,13 +31,29 @@ export function Windowed<T extends { id: string }>({ items, height, label, row, 
     }
   }, [items.length, height, onEnd])
   const [first, last] = range
+  // While older ones are still to be read, nobody knows how many there are.
+  const size = hasMore ? -1 : items.length
   return (
     <div ref={place} role="list" aria-label={label} class="windowed" style={{ height: `${items.length * height}px` }}>
-      {items.slice(first, last).map((item, index) => (
-        <div role="listitem" key={item.id} class="line" aria-setsize={items.length} aria-posinset={first + index + 1} style={{ top: `${(first + index) * height}px`, height: `${height}px` }}>
-          {row(item)}
-        </div>
-      ))}
+      {items.slice(first, last).map((item, index) => <Line key={item.id} item={item} position={first + index} size={size} height={height} row={row} />)}
     </div>
   )
+}
+
+type LineProperties<T> = { item: T; position: number; size: number; height: number; row: (item: T) => ComponentChildren }
+
+/** A row that stays as it is while its item does: scrolling draws only the rows that come into view. */
+class Line<T> extends Component<LineProperties<T>> {
+  override shouldComponentUpdate(next: LineProperties<T>): boolean {
+    const { item, position, size } = this.props
+    return next.item !== item || next.position !== position || next.size !== size
+  }
+
+  override render({ item, position, size, height, row }: LineProperties<T>) {
+    return (
+      <div role="listitem" class="line" aria-setsize={size} aria-posinset={position + 1} style={{ top: `${position * height}px`, height: `${height}px` }}>
+        {row(item)}
+      </div>
+    )
+  }
 }

@@ -1,103 +1,136 @@
 // Recovering: sends what was not delivered in a window again.
-import { useState } from 'preact/hooks'
-import { type Delivery, type Page, type Recovery, type Webhook, post } from '../api'
+import { useEffect, useState } from 'preact/hooks'
+import { type Delivery, type Page, type Recovery, type Webhook, get, post, query } from '../api'
+import { type Window, WindowChart } from '../charts/window_chart'
 import { useAction, useApi } from '../data'
 import { exact } from '../text'
-import { Button, Failed, Field, Skeleton, Status, Time } from '../ui'
+import { Button, Dialog, Failed, Field, Note, Skeleton, Status, Time } from '../ui'
 
 const LIVE_MS = 2_000
-const PAGE = 100
-const BARS = 48
+/** What was lost takes several requests to read. */
+const LOST_LIVE_MS = 10_000
+/** Pages of each state that are counted. More would keep the reader waiting; the preview says "at least". */
+const PAGES_MAX = 10
+
+type Lost = { deliveries: Delivery[]; hasMore: boolean }
 
 /** As an input of the browser has it, in local time. */
-const local = (time: number): string => new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+const local = (time: number): string => new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
+/** The moment that an input of the browser has, or undefined while it is not complete. */
+const moment = (text: string): number | undefined => (text === '' || Number.isNaN(Date.parse(text)) ? undefined : Date.parse(text))
+
+async function lostOf(path: string, status: string): Promise<Lost> {
+  const deliveries: Delivery[] = []
+  let cursor: string | null | undefined
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const answer: Page<Delivery> = await get(query(path, { status, limit: 100, cursor }))
+    deliveries.push(...answer.data)
+    cursor = answer.next_cursor
+    if (!cursor) return { deliveries, hasMore: false }
+  }
+  return { deliveries, hasMore: true }
+}
+
+function useLost(id: string, round: string) {
+  const [lost, setLost] = useState<Lost>()
+  const { problem, run } = useAction()
+  const read = () =>
+    run(async () => {
+      const path = `/v1/webhooks/${id}/deliveries`
+      const [failed, held] = await Promise.all([lostOf(path, 'failed'), lostOf(path, 'held')])
+      setLost({ deliveries: [...failed.deliveries, ...held.deliveries], hasMore: failed.hasMore || held.hasMore })
+    })
+  useEffect(() => {
+    void read()
+    const timer = setInterval(() => { if (!document.hidden) void read() }, LOST_LIVE_MS)
+    return () => clearInterval(timer)
+  }, [id, round])
+  return { lost, problem, reload: read }
+}
 
 export function Recover({ webhook, refused }: { webhook: Webhook; refused: string | undefined }) {
   const path = `/v1/webhooks/${webhook.id}`
-  const failed = useApi<Page<Delivery>>(`${path}/deliveries?status=failed&limit=${PAGE}`)
-  const held = useApi<Page<Delivery>>(`${path}/deliveries?status=held&limit=${PAGE}`)
-  const recoveries = useApi<Page<Recovery>>(`${path}/recoveries?limit=5`, LIVE_MS)
+  const recoveries = useApi<Page<Recovery>>(`${path}/recoveries?limit=10`, LIVE_MS)
+  const progress = (recoveries.value?.data ?? []).map((recovery) => `${recovery.id} ${recovery.status}`).join()
+  const { lost, problem, reload } = useLost(webhook.id, `${progress} ${webhook.status}`)
   const [since, setSince] = useState('')
   const [until, setUntil] = useState('')
   const [includeFailed, setIncludeFailed] = useState(true)
+  const [isAsked, setAsked] = useState(false)
   const action = useAction()
-  const lost = [...(failed.value?.data ?? []), ...(held.value?.data ?? [])].sort((one, other) => Date.parse(one.created_at) - Date.parse(other.created_at))
-  const from = since ? Date.parse(since) : 0
-  const to = until ? Date.parse(until) : Infinity
-  const chosen = lost.filter((delivery) => {
+  const from = moment(since)
+  const to = moment(until)
+  const window: Window | undefined = from === undefined && to === undefined ? undefined : { from: from ?? 0, to: to ?? Infinity }
+  const chosen = (lost?.deliveries ?? []).filter((delivery) => {
     const at = Date.parse(delivery.created_at)
-    return at >= from && at <= to && (includeFailed || delivery.status === 'held')
+    return (!window || (at >= window.from && at <= window.to)) && (includeFailed || delivery.status === 'held')
   })
-  const hasMore = Boolean(failed.value?.next_cursor || held.value?.next_cursor)
+  const choose = (window: Window | undefined) => {
+    setSince(window ? local(window.from) : '')
+    setUntil(window ? local(window.to) : '')
+  }
   const begin = () =>
     action.run(async () => {
-      const body = { include_failed: includeFailed, ...(since ? { since: new Date(since).toISOString() } : {}), ...(until ? { until: new Date(until).toISOString() } : {}) }
-      await post(`${path}/recover`, body)
-      recoveries.reload()
+      const ends = { ...(from === undefined ? {} : { since: new Date(from).toISOString() }), ...(to === undefined ? {} : { until: new Date(to).toISOString() }) }
+      try {
+        await post(`${path}/recover`, { include_failed: includeFailed, ...ends })
+        recoveries.reload()
+      } finally {
+        setAsked(false)
+      }
     })
-  const off = webhook.status === 'disabled' ? 'Enable the webhook first.' : webhook.delivery === 'poll' ? 'Its events are polled.' : undefined
+  const isOff = webhook.status === 'disabled' ? 'Enable the webhook first.' : undefined
+  const count = `at least ${chosen.length} ${chosen.length === 1 ? 'event' : 'events'}`
   return (
     <>
-      <h2>Send again what was not delivered</h2>
-      {failed.problem ? <Failed problem={failed.problem} retry={failed.reload} /> : null}
-      {failed.value && held.value ? (lost.length === 0 ? <p class="muted">Nothing has failed, and nothing is held.</p> : <LostChart lost={lost} from={from} to={to} choose={(start, end) => { setSince(local(start)); setUntil(local(end)) }} />) : failed.problem ? null : <Skeleton />}
-      <div class="row end">
-        <Field label="From" fault={action.problem?.at('/since')}>{(attributes) => <input {...attributes} type="datetime-local" value={since} onInput={(event) => setSince(event.currentTarget.value)} />}</Field>
-        <Field label="Until" fault={action.problem?.at('/until')}>{(attributes) => <input {...attributes} type="datetime-local" value={until} onInput={(event) => setUntil(event.currentTarget.value)} />}</Field>
-        <label class="check"><input type="checkbox" checked={includeFailed} onChange={(event) => setIncludeFailed(event.currentTarget.checked)} /> also those that have failed</label>
-      </div>
-      <p aria-live="polite">{failed.value && held.value ? `At least ${chosen.length} deliveries${hasMore ? '; older ones are not counted here' : ''}.` : ''} Without times: everything that is kept.</p>
-      {action.problem ? <Failed problem={action.problem} /> : null}
-      <p><Button kind="primary" busy={action.busy} refused={refused ?? off} onClick={() => void begin()}>Send them again</Button></p>
-      <h2>Recoveries</h2>
-      {recoveries.value === undefined ? <Skeleton /> : recoveries.value.data.length === 0 ? <p class="muted">None yet.</p> : (
-        <ul class="plain lines">
-          {recoveries.value.data.map((recovery) => (
-            <li key={recovery.id} class="recovery">
-              <Status of={recovery.status} /> <span>{recovery.sent} of {recovery.looked_at} events sent</span>
-              <span class="muted" title={`${exact(recovery.since)} to ${exact(recovery.until)}`}>begun <Time at={recovery.started_at} /></span>
-            </li>
-          ))}
-        </ul>
-      )}
+      {isOff ? <Note tone="plain">While the webhook is disabled, nothing can be sent. Enabling it can send all that is held; afterwards you can recover here.</Note> : null}
+      <h2>What was not delivered</h2>
+      {problem ? <Failed problem={problem} retry={() => void reload()} /> : null}
+      {lost === undefined ? (problem ? null : <Skeleton lines={5} />) : lost.deliveries.length === 0 ? <p class="muted">Nothing has failed, and nothing is held.</p> : <WindowChart lost={lost.deliveries} window={window} choose={choose} />}
+      <section>
+        <h2>Send it again</h2>
+        <div class="row end">
+          <Field label="From" fault={action.problem?.at('/since')}>{(attributes) => <input {...attributes} type="datetime-local" step="1" size={20} value={since} onInput={(event) => setSince(event.currentTarget.value)} />}</Field>
+          <Field label="Until" fault={action.problem?.at('/until')}>{(attributes) => <input {...attributes} type="datetime-local" step="1" size={20} value={until} onInput={(event) => setUntil(event.currentTarget.value)} />}</Field>
+          <Button onClick={() => choose(undefined)} refused={window ? undefined : 'No window is chosen.'}>All that is kept</Button>
+        </div>
+        <p />
+        <label class="check"><input type="checkbox" checked={includeFailed} onChange={(event) => setIncludeFailed(event.currentTarget.checked)} /><span>Failed deliveries too, not only held ones</span></label>
+        <p />
+        {action.problem ? <Failed problem={action.problem} /> : null}
+        <div class="row">
+          <Button kind="primary" icon="retry" refused={refused ?? isOff} onClick={() => setAsked(true)}>Recover</Button>
+          <span aria-live="polite">{lost ? <>Sends {count} again{lost.hasMore ? '; only the newest are counted here' : ''}.</> : null}</span>
+        </div>
+      </section>
+      {isAsked ? (
+        <Dialog title="Send them again?" onClose={() => setAsked(false)}>
+          <p>This sends {count} to the webhook, oldest first. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
+          <div class="row"><Button onClick={() => setAsked(false)}>Do not send</Button><Button kind="primary" busy={action.busy} onClick={() => void begin()}>Send them again</Button></div>
+        </Dialog>
+      ) : null}
+      <section>
+        <h2>Recoveries</h2>
+        {recoveries.problem ? <Failed problem={recoveries.problem} retry={recoveries.reload} /> : null}
+        {recoveries.value === undefined ? (recoveries.problem ? null : <Skeleton />) : recoveries.value.data.length === 0 ? <p class="muted">None yet.</p> : (
+          <ul class="rows" aria-live="polite">{recoveries.value.data.map((recovery) => <RecoveryItem key={recovery.id} recovery={recovery} />)}</ul>
+        )}
+      </section>
     </>
   )
 }
 
-/** What has failed and what is held, over time. A click on a bar chooses its time; Shift extends the choice. */
-function LostChart({ lost, from, to, choose }: { lost: Delivery[]; from: number; to: number; choose: (start: number, end: number) => void }) {
-  const times = lost.map((delivery) => Date.parse(delivery.created_at))
-  const first = times[0] ?? 0
-  const width = Math.max(60_000, Math.ceil(((times[times.length - 1] ?? 0) - first + 1) / BARS / 60_000) * 60_000)
-  const start = Math.floor(first / 60_000) * 60_000
-  const bars = Array.from({ length: BARS }, () => ({ failed: 0, held: 0 }))
-  lost.forEach((delivery, index) => {
-    const bar = bars[Math.min(BARS - 1, Math.floor(((times[index] ?? 0) - start) / width))]
-    if (bar) bar[delivery.status === 'held' ? 'held' : 'failed'] += 1
-  })
-  const highest = Math.max(...bars.map((bar) => bar.failed + bar.held), 1)
-  const pick = (index: number, extend: boolean) => {
-    const [begin, end] = [start + index * width, start + (index + 1) * width]
-    if (extend && from > 0 && to < Infinity) choose(Math.min(from, begin), Math.max(to, end))
-    else choose(begin, end)
-  }
+function RecoveryItem({ recovery }: { recovery: Recovery }) {
+  const isRunning = recovery.status === 'running'
   return (
-    <figure class="chart">
-      <figcaption>Not delivered, by time of publication <span class="bad-text">■ failed</span> <span class="wait-text">■ held</span> <span class="muted">Choose a bar; Shift extends the window.</span></figcaption>
-      <div class="bars">
-        {bars.map((bar, index) => {
-          const [begin, end] = [start + index * width, start + (index + 1) * width]
-          const count = bar.failed + bar.held
-          if (count === 0) return <span key={index} class="bar" />
-          return (
-            <button key={index} type="button" class="bar" aria-pressed={begin >= from && end <= to && to < Infinity} aria-label={`${exact(new Date(begin).toISOString())}: ${bar.failed} failed, ${bar.held} held`} onClick={(event) => pick(index, event.shiftKey)}>
-              <span class="bad-fill" style={{ height: `${(bar.failed / highest) * 100}%` }} />
-              <span class="wait-fill" style={{ height: `${(bar.held / highest) * 100}%` }} />
-            </button>
-          )
-        })}
+    <li class="recovery">
+      <Status of={recovery.status} />
+      <div>
+        <div><strong class="numbers">{recovery.sent.toLocaleString('en')}</strong> sent, of <span class="numbers">{recovery.looked_at.toLocaleString('en')}</span> events looked at</div>
+        <div class="muted small">{exact(recovery.since)} to {exact(recovery.until)}{recovery.include_failed ? '' : ', without failed ones'}</div>
+        {isRunning ? <progress aria-label="The recovery is running" /> : null}
       </div>
-      <div class="row muted small"><span>{exact(new Date(start).toISOString())}</span><span class="push">{exact(new Date(start + BARS * width).toISOString())}</span></div>
-    </figure>
+      <span class="muted"><Time at={recovery.started_at} /></span>
+    </li>
   )
 }

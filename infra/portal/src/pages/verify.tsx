@@ -1,90 +1,62 @@
 // How a receiver verifies requests, in four languages, with the names of this webhook's headers.
 import { useState } from 'preact/hooks'
 import type { Webhook } from '../api'
-import { Raw } from '../ui'
+import { Raw } from '../raw'
+import { type BodySignature, LANGUAGES, type Language, OF_BODY, STANDARD } from '../receiver_code'
 
-const LANGUAGES = ['Python', 'Node.js', 'Rust', 'Go'] as const
-type Language = (typeof LANGUAGES)[number]
+const BODY: BodySignature = { name: 'X-Webhook-Signature', prefix: '', encoding: 'hex' }
 
-/** Code that verifies the HMAC-SHA256 of the body in `header`, as lowercase hex, with what each language has by itself. */
-const CODE: Record<Language, (header: string) => string> = {
-  Python: (header) => `import hashlib
-import hmac
-import os
-
-SECRET = os.environ["WEBHOOK_SECRET"]
-
-def is_genuine(body: bytes, headers) -> bool:
-    """Whether Hookline sent a request. Pass the bytes of the body as they arrived."""
-    expected = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(headers.get("${header}", ""), expected)
-`,
-  'Node.js': (header) => `import { createHmac, timingSafeEqual } from 'node:crypto'
-
-const SECRET = process.env.WEBHOOK_SECRET
-
-// Whether Hookline sent a request. Pass the bytes of the body as they arrived.
-export function isGenuine(body, headers) {
-  const expected = createHmac('sha256', SECRET).update(body).digest()
-  const given = Buffer.from(headers['${header.toLowerCase()}'] ?? '', 'hex')
-  return given.length === expected.length && timingSafeEqual(given, expected)
+/** The webhook's own signature, if it is one of the body alone, for which there is code. */
+function ownOf(webhook: Webhook): BodySignature | undefined {
+  const own = webhook.signature_header
+  const [, prefix = '', encoding] = /^([^{}]*)\{(hex|base64)\}$/.exec(own?.value ?? '') ?? []
+  if (!own || own.content !== '{body}' || (encoding !== 'hex' && encoding !== 'base64')) return undefined
+  return { name: own.name, prefix, encoding }
 }
-`,
-  Rust: (header) => `// hmac = "0.12", sha2 = "0.10", hex = "0.4", http = "1"
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
-
-/// Whether Hookline sent a request. Pass the bytes of the body as they arrived.
-pub fn is_genuine(secret: &str, body: &[u8], headers: &http::HeaderMap) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
-    mac.update(body);
-    let given = headers.get("${header.toLowerCase()}").and_then(|value| hex::decode(value).ok());
-    given.is_some_and(|given| mac.verify_slice(&given).is_ok())
-}
-`,
-  Go: (header) => `package webhooks
-
-import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"net/http"
-)
-
-// IsGenuine reports whether Hookline sent a request. Pass the bytes of the body as they arrived.
-func IsGenuine(secret string, body []byte, headers http.Header) bool {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	given, err := hex.DecodeString(headers.Get("${header}"))
-	return err == nil && hmac.Equal(given, mac.Sum(nil))
-}
-`,
-}
-
-const BODY_HEADER = 'X-Webhook-Signature'
 
 export function Verify({ webhook }: { webhook: Webhook }) {
   const [language, setLanguage] = useState<Language>('Python')
-  const own = webhook.signature_header
+  const [header, setHeader] = useState('webhook-signature')
+  const own = ownOf(webhook)
+  const signatures = [BODY, ...(own ? [own] : [])]
+  const chosen = signatures.find((signature) => signature.name === header)
+  const code = chosen ? OF_BODY[language](chosen) : STANDARD[language]
   return (
     <>
-      <h2>Verify that a request is genuine</h2>
-      <p>Anyone can send a request to your URL. Only Hookline knows the signing secret, so check the signature before you trust the body.</p>
-      <div class="tabs" role="group" aria-label="Language">
-        {LANGUAGES.map((name) => <button key={name} type="button" class="tab" aria-pressed={name === language} onClick={() => setLanguage(name)}>{name}</button>)}
+      <p>Anyone can send a request to your URL. Only the signing secret proves where one comes from: verify it over the bytes of the body, before anything parses them.</p>
+      <div class="row filters">
+        <label class="row">Header
+          <select value={header} onChange={(event) => setHeader(event.currentTarget.value)}>
+            <option value="webhook-signature">webhook-signature (recommended: covers the time too)</option>
+            {signatures.map(({ name }) => <option key={name} value={name}>{name}</option>)}
+          </select>
+        </label>
+        <span class="segments" role="group" aria-label="Language">
+          {LANGUAGES.map((name) => <button key={name} type="button" aria-pressed={name === language} onClick={() => setLanguage(name)}>{name}</button>)}
+        </span>
       </div>
-      <Raw key={language} text={CODE[language](BODY_HEADER)} label={`${language}: verifies ${BODY_HEADER}`} />
-      <h2>The headers of this webhook</h2>
-      <table class="headers">
-        <tbody>
-          <tr><th scope="row"><code>{BODY_HEADER}</code></th><td>HMAC-SHA256 of the body, in lowercase hex</td></tr>
-          <tr><th scope="row"><code>webhook-signature</code></th><td>the signature of Standard Webhooks, over <code>webhook-id</code>, <code>webhook-timestamp</code> and the body; its published libraries verify it</td></tr>
-          {own ? <tr><th scope="row"><code>{own.name}</code></th><td>your own: <code>{own.value}</code>, signing <code>{own.content}</code></td></tr> : null}
-          {Object.keys(webhook.headers ?? {}).map((name) => <tr key={name}><th scope="row"><code>{name}</code></th><td>a header of yours</td></tr>)}
-          <tr><th scope="row"><code>webhook-id</code></th><td>the event's id, the same in every attempt: use it to notice repeats</td></tr>
-          <tr><th scope="row"><code>webhook-timestamp</code></th><td>when the attempt began, in seconds since 1970: refuse old ones</td></tr>
-        </tbody>
-      </table>
+      <Raw key={`${language} ${header}`} isCode text={code} label={`${language}, ${header}`} />
+      <p class="muted">{chosen ? 'The key is the text of the secret, with whsec_ if it begins so.' : 'The published libraries of Standard Webhooks verify it too.'} If a signature does not hold, <a href="#/why">find out why</a>.</p>
+      <section>
+        <h2>The headers of each request</h2>
+        <HeaderTable webhook={webhook} />
+      </section>
     </>
   )
+}
+
+function HeaderTable({ webhook }: { webhook: Webhook }) {
+  const own = webhook.signature_header
+  const rows: [string, preact.ComponentChildren][] = [
+    ['webhook-id', "The event's id, the same in every attempt: use it to notice repeats."],
+    ['webhook-timestamp', 'When the attempt began, in seconds since 1970: refuse old ones.'],
+    ['webhook-signature', 'For each valid secret, v1, and the base64 HMAC-SHA256 of id, time and body.'],
+    ['X-Webhook-Signature', 'HMAC-SHA256 of the body, in lowercase hex.'],
+    ...(own ? [[own.name, <>Your own: <code>{own.value}</code>, which signs <code>{own.content}</code>.</>] as [string, preact.ComponentChildren]] : []),
+    ['X-Webhook-Event', 'The type of the event.'],
+    ['X-Webhook-Attempt', 'The number of the attempt, from 1.'],
+    ...Object.keys(webhook.headers ?? {}).map((name): [string, string] => [name, 'A header of yours.']),
+    ...(webhook.auth ? [['Authorization', 'What the settings say under Authentication.'] as [string, string]] : []),
+  ]
+  return <table class="headers"><tbody>{rows.map(([name, text]) => <tr key={name}><th scope="row"><code>{name}</code></th><td>{text}</td></tr>)}</tbody></table>
 }

@@ -2,73 +2,82 @@
 import type { Delivery, Page, Webhook, WebhookHealth } from '../api'
 import { useRefusal } from '../context'
 import { useApi, useList } from '../data'
+import { Icon } from '../icon'
 import { link } from '../route'
 import { milliseconds, percent } from '../text'
-import { DisabledNote, Empty, Failed, Skeleton, Sparkline, Status, Time } from '../ui'
+import { Sparkline } from '../charts/sparkline'
+import { Button, DisabledNote, Empty, Failed, Skeleton, Status, Time } from '../ui'
 
 const LIVE_MS = 10_000
+const LATEST = 32
 
 export function WebhooksPage() {
   const { items, problem, hasMore, loading, more, reload } = useList<Webhook>('/v1/webhooks?limit=20', true)
   const refusal = useRefusal()
+  const add = refusal ? null : <a class="button primary" href={link('webhooks', 'new')}><Icon name="plus" />Add a webhook</a>
   return (
     <>
-      <div class="title">
-        <h1>Webhooks</h1>
-        {refusal ? null : <a class="button primary" href={link('webhooks', 'new')}>Add a webhook</a>}
-      </div>
+      <div class="title"><h1>Webhooks</h1>{items?.length ? add : null}</div>
       {problem ? <Failed problem={problem} retry={reload} /> : null}
-      {items === undefined ? (problem ? null : <Skeleton lines={4} />) : items.length === 0 ? (
-        <Empty title="No webhooks yet">
+      {items === undefined ? (problem ? null : <Skeleton lines={6} />) : items.length === 0 ? (
+        <Empty title="No webhooks yet" icon="webhook">
           <p>A webhook is a URL of yours that gets a request whenever something happens.</p>
-          {refusal ? null : <p><a class="button primary" href={link('webhooks', 'new')}>Add your first webhook</a></p>}
+          {add ?? <p>This link may not add one.</p>}
         </Empty>
       ) : (
-        <ul class="cards">{items.map((webhook) => <WebhookRow key={webhook.id} webhook={webhook} />)}</ul>
+        <ul class="rows">{items.map((webhook) => <WebhookRow key={webhook.id} webhook={webhook} />)}</ul>
       )}
-      {hasMore ? <p><button type="button" onClick={more} disabled={loading}>Show more</button></p> : null}
+      {hasMore ? <p class="row"><Button onClick={more} busy={loading}>Show more</Button></p> : null}
     </>
   )
 }
 
 function WebhookRow({ webhook }: { webhook: Webhook }) {
-  const path = `/v1/webhooks/${webhook.id}`
   const isPolled = webhook.delivery === 'poll'
-  const health = useApi<WebhookHealth>(isPolled ? undefined : `${path}/health`, LIVE_MS)
-  const latest = useApi<Page<Delivery>>(isPolled ? undefined : `${path}/deliveries?limit=30`, LIVE_MS)
-  const held = useApi<Page<Delivery>>(isPolled || webhook.status === 'enabled' ? undefined : `${path}/deliveries?status=held&limit=100`, LIVE_MS)
-  const heldCount = held.value?.data.length ?? 0
+  const path = isPolled ? undefined : `/v1/webhooks/${webhook.id}`
+  const health = useApi<WebhookHealth>(path && `${path}/health`, LIVE_MS)
+  const latest = useApi<Page<Delivery>>(path && `${path}/deliveries?limit=${LATEST}`, LIVE_MS)
+  const held = useApi<Page<Delivery>>(path && webhook.status === 'disabled' ? `${path}/deliveries?status=held&limit=100` : undefined, LIVE_MS)
+  const share = health.value?.delivered_share
+  const median = health.value?.latency_ms.p50
   return (
-    <li class="card">
-      <div class="row">
-        <a class="url" href={link('webhooks', webhook.id)}>{webhook.url ?? 'Polled: no URL'}</a>
-        <Status of={webhook.status} />
+    <li class="webhook">
+      <div class="about">
+        <a class="url" href={link('webhooks', webhook.id)}>{webhook.url ?? 'Polled webhook'}</a>
+        {webhook.description ? <div class="muted clip">{webhook.description}</div> : null}
       </div>
-      {webhook.description ? <p class="muted clip">{webhook.description}</p> : null}
-      <p class="muted clip">{webhook.events.join(', ')}</p>
+      {isPolled ? <span class="muted">reads its events itself</span> : <Sparkline deliveries={latest.value?.data} />}
+      <Figure label="delivered" value={typeof share === 'number' ? percent(share) : undefined} />
+      <Figure label="median" value={typeof median === 'number' ? milliseconds(median) : undefined} />
+      <Status of={webhook.status} />
       {webhook.status === 'disabled' ? (
-        <p class="bad-text">
-          <DisabledNote webhook={webhook} />{heldCount > 0 ? ` ${heldCount}${held.value?.next_cursor ? ' or more' : ''} held.` : ''}
-        </p>
+        <div class="why"><Icon name="warning" /><span><DisabledNote webhook={webhook} /> <HeldCount held={held.value} /></span></div>
       ) : null}
-      {isPolled ? null : (
-        <div class="row figures">
-          {latest.value ? <Sparkline deliveries={latest.value.data} /> : <span class="spark-place" />}
-          {health.value && health.value.deliveries > 0 ? <HealthLine health={health.value} /> : null}
-        </div>
-      )}
     </li>
   )
 }
 
-export function HealthLine({ health }: { health: WebhookHealth }) {
+function Figure({ label, value }: { label: string; value: string | undefined }) {
+  return <span class="number numbers">{value === undefined ? null : <>{value}<small>{label}</small></>}</span>
+}
+
+/** How many events wait for a webhook. A page of the list is counted; more are said to be more. */
+export function HeldCount({ held }: { held: Page<Delivery> | undefined }) {
+  const count = held?.data.length ?? 0
+  if (count === 0) return null
+  return <>{count}{held?.next_cursor ? ' or more' : ''} {count === 1 ? 'event is' : 'events are'} held for it.</>
+}
+
+export function HealthFigures({ health }: { health: WebhookHealth }) {
+  const { delivered_share: share, latency_ms: latency, attempts_per_delivery: attempts, last_failure: failure, last_success_at: success } = health
   return (
     <dl class="figures">
-      {health.delivered_share === null || health.delivered_share === undefined ? null : <div><dt>delivered</dt><dd>{percent(health.delivered_share)}</dd></div>}
-      {health.latency_ms.p50 === null || health.latency_ms.p50 === undefined ? null : <div><dt>median</dt><dd>{milliseconds(health.latency_ms.p50)}</dd></div>}
-      {health.latency_ms.p95 === null || health.latency_ms.p95 === undefined ? null : <div><dt>p95</dt><dd>{milliseconds(health.latency_ms.p95)}</dd></div>}
-      {health.last_failure ? <div><dt>last failure</dt><dd><a href={link('deliveries', health.last_failure.delivery_id)}><Time at={health.last_failure.at} /></a></dd></div> : null}
-      {health.last_success_at ? <div><dt>last success</dt><dd><Time at={health.last_success_at} /></dd></div> : null}
+      {typeof share === 'number' ? <div><dt>Delivered</dt><dd>{percent(share)}</dd></div> : null}
+      {typeof latency.p50 === 'number' ? <div><dt>Median</dt><dd>{milliseconds(latency.p50)}</dd></div> : null}
+      {typeof latency.p95 === 'number' ? <div><dt>95th percentile</dt><dd>{milliseconds(latency.p95)}</dd></div> : null}
+      {typeof attempts === 'number' ? <div><dt>Attempts per delivery</dt><dd>{attempts.toFixed(1)}</dd></div> : null}
+      {success ? <div><dt>Last success</dt><dd><Time at={success} /></dd></div> : null}
+      {failure ? <div><dt>Last failure</dt><dd><a href={link('deliveries', failure.delivery_id)}><Time at={failure.at} /></a></dd></div> : null}
     </dl>
   )
 }

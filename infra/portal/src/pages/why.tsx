@@ -1,70 +1,83 @@
 // Why a signature does not hold: takes a request as the receiver saw it, and shows what the API finds.
 import { useState } from 'preact/hooks'
-import { type Diagnosis, Problem, post } from '../api'
-import { useAction } from '../data'
-import { Button, Failed, Field } from '../ui'
-
-/** Reads headers as they are copied: raw lines, the lines of `curl -v`, or a JSON object. */
-export function readHeaders(text: string): Record<string, string | string[]> {
-  const trimmed = text.trim()
-  if (trimmed.startsWith('{')) {
-    try {
-      return JSON.parse(trimmed) as Record<string, string | string[]>
-    } catch {
-      throw new Problem(422, 'The headers are not JSON.', [{ pointer: '#/headers', detail: 'are not JSON' }])
-    }
-  }
-  const headers: Record<string, string | string[]> = {}
-  for (const line of trimmed.split('\n')) {
-    const found = /^[<>*\s]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s?(.*)$/.exec(line.replace(/\r$/, ''))
-    if (!found) continue
-    const [, name = '', value = ''] = found
-    const before = headers[name]
-    headers[name] = before === undefined ? value : [before, value].flat()
-  }
-  return headers
-}
+import { type Diagnosis, type Page, Problem, type Webhook, post } from '../api'
+import { useAction, useApi } from '../data'
+import { readRequest } from '../headers'
+import { Icon } from '../icon'
+import { Button, Failed, Field, Note } from '../ui'
 
 export function WhyPage() {
   const [headers, setHeaders] = useState('')
   const [body, setBody] = useState('')
   const [secret, setSecret] = useState('')
+  const [computed, setComputed] = useState('')
+  const [webhook, setWebhook] = useState('')
   const [diagnosis, setDiagnosis] = useState<Diagnosis>()
+  const webhooks = useApi<Page<Webhook>>('/v1/webhooks?limit=100')
   const { busy, problem, run } = useAction()
   const ask = () =>
     run(async () => {
       setDiagnosis(undefined)
-      setDiagnosis(await post<Diagnosis>('/v1/signatures/debug', { headers: readHeaders(headers), body, ...(secret ? { secret } : {}) }))
+      const read = readRequest(headers)
+      if (read === undefined) throw new Problem(422, 'No headers were found.', [{ pointer: '#/headers', detail: 'No line here is a header. Paste lines such as “webhook-id: evt_…”.' }])
+      const optional = { ...(secret ? { secret } : {}), ...(computed ? { computed } : {}), ...(webhook ? { webhook_id: webhook } : {}) }
+      setDiagnosis(await post<Diagnosis>('/v1/signatures/debug', { headers: read, body, ...optional }))
     })
+  const isElsewhere = problem?.faults.some((fault) => !/^#\/(headers|body|secret|computed|webhook_id)/.test(fault.pointer))
   return (
     <>
-      <h1>Why does my signature fail?</h1>
-      <p>Paste a request exactly as your receiver saw it. Each signature is recomputed, and you read what happened to it.</p>
-      <form onSubmit={(event) => { event.preventDefault(); void ask() }}>
-        <Field label="Headers" fault={problem?.at('/headers')} hint="Lines such as “webhook-id: evt_…”, the output of curl -v, or a JSON object.">
-          {(attributes) => <textarea {...attributes} class="code" rows={8} spellcheck={false} value={headers} onInput={(event) => setHeaders(event.currentTarget.value)} />}
-        </Field>
-        <Field label="Body" fault={problem?.at('/body')} hint="Byte for byte: a space more is another body.">
-          {(attributes) => <textarea {...attributes} class="code" rows={8} spellcheck={false} value={body} onInput={(event) => setBody(event.currentTarget.value)} />}
-        </Field>
-        <Field label="Your secret, if you want it tried" fault={problem?.at('/secret')} hint="It is used for this answer alone, and neither kept nor logged.">
-          {(attributes) => <input {...attributes} type="password" autocomplete="off" value={secret} onInput={(event) => setSecret(event.currentTarget.value)} />}
-        </Field>
-        <Button type="submit" kind="primary" busy={busy}>Find out</Button>
-      </form>
-      {problem ? <Failed problem={problem} /> : null}
-      <div aria-live="polite">
-        {diagnosis ? (
-          <section>
-            <h2>{diagnosis.valid ? <span class="good-text">✓ Every signature holds</span> : <span class="bad-text">✕ Not every signature holds</span>}</h2>
-            <ul class="plain lines">
-              {diagnosis.findings.map((finding, index) => (
-                <li key={index} class="finding"><code>{finding.header}</code> <strong>{finding.code}</strong><p>{finding.detail}</p></li>
-              ))}
-            </ul>
-          </section>
-        ) : null}
+      <div class="title tight"><h1>Why does my signature fail?</h1></div>
+      <p class="muted">Paste a request exactly as your receiver saw it. Each signature is computed again, and you read what has happened to it.</p>
+      <div class="split">
+        <section>
+          <form noValidate onSubmit={(event) => { event.preventDefault(); void ask() }}>
+            <Field label="Headers" fault={problem?.at('/headers')} hint="Raw lines, the output of curl -v, or a JSON object.">
+              {(attributes) => <textarea {...attributes} class="code" rows={8} spellcheck={false} placeholder={'webhook-id: evt_…\nwebhook-timestamp: 1739874900\nwebhook-signature: v1,…'} value={headers} onInput={(event) => setHeaders(event.currentTarget.value)} />}
+            </Field>
+            <Field label="Body" fault={problem?.at('/body')} hint="Byte for byte: one space more is another body.">
+              {(attributes) => <textarea {...attributes} class="code" rows={8} spellcheck={false} value={body} onInput={(event) => setBody(event.currentTarget.value)} />}
+            </Field>
+            <Field label="Your secret, if it may be the fault" fault={problem?.at('/secret')} hint="It is used for this answer alone, and neither kept nor logged.">
+              {(attributes) => <input {...attributes} type="password" autocomplete="off" value={secret} onInput={(event) => setSecret(event.currentTarget.value)} />}
+            </Field>
+            <Field label="The signature that your code computes, if you have it" fault={problem?.at('/computed')}>
+              {(attributes) => <input {...attributes} class="code" autocomplete="off" spellcheck={false} value={computed} onInput={(event) => setComputed(event.currentTarget.value)} />}
+            </Field>
+            <Field label="Webhook" fault={problem?.at('/webhook_id')}>
+              {(attributes) => (
+                <select {...attributes} value={webhook} onChange={(event) => setWebhook(event.currentTarget.value)}>
+                  <option value="">Any of this account</option>
+                  {(webhooks.value?.data ?? []).map((entry) => <option key={entry.id} value={entry.id}>{(entry.url ?? entry.description ?? entry.id).slice(0, 64)}</option>)}
+                </select>
+              )}
+            </Field>
+            {problem && (problem.faults.length === 0 || isElsewhere) ? <Failed problem={problem} /> : null}
+            <Button type="submit" kind="primary" busy={busy}>Find out</Button>
+          </form>
+        </section>
+        <section aria-live="polite" aria-label="What was found">
+          {diagnosis ? <Findings diagnosis={diagnosis} /> : <Note tone="plain">What is found appears here. A finding is proven, never guessed: a changed body is turned back into the one that was sent, to the byte.</Note>}
+        </section>
       </div>
+    </>
+  )
+}
+
+function Findings({ diagnosis: { valid, findings } }: { diagnosis: Diagnosis }) {
+  return (
+    <>
+      <Note tone={valid ? 'good' : 'bad'}><strong>{valid ? 'Every signature holds.' : 'Not every signature holds.'}</strong></Note>
+      <ul class="rows">
+        {findings.map((finding, index) => {
+          const isGood = finding.code === 'valid'
+          return (
+            <li key={index} class="finding">
+              <div class="row"><span class={`outcome ${isGood ? 'good-text' : 'bad-text'}`}><Icon name={isGood ? 'check' : 'cross'} size={12} /><strong>{finding.code.replaceAll('_', ' ')}</strong></span><code class="muted">{finding.header}</code></div>
+              <p>{finding.detail}</p>
+            </li>
+          )
+        })}
+      </ul>
     </>
   )
 }
