@@ -14,7 +14,7 @@ use application::portal::{self, NewLink};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, Uri, header, uri::Authority},
 };
 use domain::{
     id::WebhookId,
@@ -105,7 +105,7 @@ fn session_length(raw: &RawValue) -> Result<Duration, Faults> {
 fn origin(uri: &Uri, headers: &HeaderMap) -> Result<String, Problem> {
     let no_host = || Problem::malformed("The request names no host, or several.");
     let of_header = single(headers, header::HOST).map_err(|()| no_host())?.and_then(|host| host.to_str().ok());
-    let host = of_header.or_else(|| uri.authority().map(|authority| authority.as_str())).ok_or_else(no_host)?;
+    let host = of_header.or_else(|| uri.authority().map(Authority::as_str)).ok_or_else(no_host)?;
     let forwarded = single(headers, "x-forwarded-proto").ok().flatten().and_then(|scheme| scheme.to_str().ok());
     let scheme = match uri.scheme_str().or(forwarded) {
         Some("https") => "https",

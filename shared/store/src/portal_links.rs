@@ -16,7 +16,7 @@ pub async fn create(store: &Store, hash: &str, link: &Link) -> Result<(), StoreE
 pub async fn get(store: &Store, hash: &str) -> Result<Option<Link>, StoreError> {
     let call = store.dynamodb.get_item().table_name(&store.settings.webhooks).consistent_read(true);
     let found = call.set_key(Some(keys::portal_link(hash))).send().await?;
-    Ok(found.item.map(from_item).transpose()?)
+    found.item.map(from_item).transpose()
 }
 
 /// Marks `link` as redeemed by the session whose token has the hash `session`. Returns false if another session has redeemed it.

@@ -151,10 +151,10 @@ async fn a_session_bound_to_a_webhook_sees_that_alone() {
         page["data"].as_array().expect("a page").iter().map(|one| text(&one["id"])).collect::<Vec<_>>()
     };
     assert_eq!(listed("/v1/webhooks").await, [id(&own)]);
-    assert_eq!(listed("/v1/events").await, [both.clone()], "its delivery is cancelled, and still there");
+    assert_eq!(listed("/v1/events").await, [both.as_str()], "its delivery is cancelled, and still there");
     stage.change(&own, json!({ "events": ["user.created"] })).await;
     let shared = stage.publish().await;
-    assert_eq!(listed("/v1/events").await, [shared.clone(), both]);
+    assert_eq!(listed("/v1/events").await, [shared.as_str(), &both]);
     let (_, event) = session.ask("GET", &format!("/v1/events/{shared}"), &Value::Null).await;
     assert_eq!(event["deliveries"].as_array().map(Vec::len), Some(1), "{event:#}");
 
