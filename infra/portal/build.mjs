@@ -12,6 +12,7 @@ const TYPES = {
   js: 'text/javascript; charset=utf-8',
   css: 'text/css; charset=utf-8',
   svg: 'image/svg+xml',
+  txt: 'text/plain; charset=utf-8',
 }
 
 const files = []
@@ -37,7 +38,12 @@ function asset(name, content) {
   return `/portal/${hashed}`
 }
 
-const options = { bundle: true, external: ['/portal/*'], minify: true, write: false, legalComments: 'none', target: 'es2022', charset: 'utf8' }
+// The licences of what is bundled ask for their text in each copy.
+const licences = ['preact', 'uplot'].map((name) => `${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, 'utf8').trim()}\n`)
+const licencesPath = asset('licences.txt', licences.join('\n'))
+
+const banner = { js: `// Licences: ${licencesPath}` }
+const options = { bundle: true, external: ['/portal/*'], minify: true, write: false, legalComments: 'none', target: 'es2022', charset: 'utf8', banner }
 const charts = await build({ ...options, entryPoints: ['src/charts/uplot.ts'], format: 'esm' })
 const chartsPath = asset('charts.js', charts.outputFiles[0].contents)
 const app = await build({
@@ -48,7 +54,7 @@ const app = await build({
   jsxImportSource: 'preact',
   define: { CHARTS: JSON.stringify(chartsPath) },
 })
-const css = await build({ ...options, entryPoints: ['src/style.css'] })
+const css = await build({ ...options, banner: {}, entryPoints: ['src/style.css'] })
 
 const page = readFileSync('src/index.html', 'utf8')
   .replace('{icon}', asset('icon.svg', readFileSync('src/icon.svg')))

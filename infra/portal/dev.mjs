@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const [target = 'http://127.0.0.1:3000', port = '3100'] = process.argv.slice(2)
 const dist = join(fileURLToPath(new URL('.', import.meta.url)), 'dist')
-const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml' }
+const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml', txt: 'text/plain; charset=utf-8' }
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

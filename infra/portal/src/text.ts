@@ -68,6 +68,21 @@ export function laidOut(text: string): string | undefined {
     .join('')
 }
 
+const LINE_MAX = 72
+
+/** Writes JSON for people who edit it: what fits on a line stays on one. */
+export function written(value: unknown, indent = ''): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const isList = Array.isArray(value)
+  const inner = `${indent}  `
+  const parts = (indent: string) =>
+    Object.entries(value).map(([name, member]) => (isList ? '' : `${JSON.stringify(name)}: `) + written(member, indent))
+  const [open, close] = isList ? ['[', ']'] : ['{ ', ' }']
+  const line = `${open}${parts('').join(', ')}${close}`
+  if (indent.length + line.length <= LINE_MAX && !line.includes('\n')) return parts('').length === 0 ? line.replace('  ', '') : line
+  return `${open.trim()}\n${parts(inner).map((part) => inner + part).join(',\n')}\n${indent}${close.trim()}`
+}
+
 function isJson(text: string): boolean {
   try {
     JSON.parse(text)

@@ -1,6 +1,6 @@
 // The parts that every page is made of.
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Attempt, Problem, Webhook } from './api'
 import { Icon, type IconName } from './icon'
 import { ago, exact, isSuccess, outcome } from './text'
@@ -182,7 +182,7 @@ export function Field({ label, hint, fault, children }: FieldProps) {
 export function Dialog({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
+  useLayoutEffect(() => {
     const shown = dialog.current
     shown?.showModal()
     return () => shown?.close()

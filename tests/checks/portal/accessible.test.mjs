@@ -38,6 +38,7 @@ for (const colorScheme of ['light', 'dark']) {
     }
     await show(page, `/webhooks/${seeded.long.id}`)
     await page.getByRole('button', { name: 'Enable' }).click()
+    await page.getByRole('dialog').waitFor()
     assert.deepEqual(await violations(page), [], 'a dialog')
     await page.keyboard.press('Escape')
     await show(page, `/webhooks/${seeded.orders.id}/settings`)

@@ -65,7 +65,7 @@ test(`10,000 deliveries scroll without a task of more than ${TASK_MS_MAX} ms`, a
   await until(async () => {
     await page.mouse.wheel(0, 12_000)
     return page.evaluate(() => document.querySelector('.line')?.getAttribute('aria-setsize') === '10000')
-  }, 'all are read')
+  }, 'all are read', 60_000)
   await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight))
   await page.getByText('type.1', { exact: true }).waitFor()
   for (let step = 0; step < 40; step += 1) await page.mouse.wheel(0, -8_000)

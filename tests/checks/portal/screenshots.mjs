@@ -7,11 +7,51 @@ import { openPortal, show, startBrowser, startHookline, startReceiver } from './
 const [folder, ...wanted] = process.argv.slice(2)
 mkdirSync(folder, { recursive: true })
 
+/** States of pages that appear only after something was done. */
+const scenes = ({ orders, long }) => ({
+  enable: async (page) => {
+    await show(page, `/webhooks/${long.id}`)
+    await page.getByRole('button', { name: 'Enable' }).click()
+    await page.getByRole('dialog').waitFor()
+  },
+  filter: async (page) => {
+    await show(page, `/webhooks/${orders.id}/settings`)
+    await page.getByRole('button', { name: 'At least' }).click()
+    await page.getByText('It does not match.').waitFor()
+    await page.getByLabel('Timeout in seconds').fill('99')
+    await page.getByRole('button', { name: 'Save changes' }).click()
+    await page.locator('[aria-invalid]').first().waitFor()
+  },
+  secret: async (page) => {
+    await show(page, `/webhooks/${orders.id}/settings`)
+    await page.getByLabel('Overlap in hours').fill('0')
+    await page.getByRole('button', { name: 'Rotate the secret' }).click()
+    await page.locator('.secret').first().waitFor()
+  },
+  findings: async (page) => {
+    const { headers, body } = receiver.requests[0]
+    await show(page, '/why')
+    await page.getByLabel('Headers').fill(JSON.stringify(headers, null, 2))
+    await page.getByLabel('Body').fill(`${body}\n`)
+    await page.getByRole('button', { name: 'Find out' }).click()
+    await page.locator('.finding').first().waitFor()
+  },
+  reached: async (page) => {
+    await show(page, '/events/new')
+    await page.getByRole('button', { name: 'Who would get it?' }).click()
+    await page.locator('.finding').first().waitFor()
+  },
+  empty: async (page) => {
+    await show(page, `/webhooks/${orders.id}/deliveries?status=cancelled`)
+  },
+})
+
 const hookline = await startHookline('--retry-schedule', '0s,1s,1s')
 const receiver = await startReceiver()
 const browser = await startBrowser()
 try {
-  const { pages } = await seed(hookline, receiver)
+  const seeded = await seed(hookline, receiver)
+  const { pages } = seeded
   for (const [width, height] of [[1280, 800], [390, 844]]) {
     for (const colorScheme of ['light', 'dark']) {
       const { page, context, faults } = await openPortal(browser, hookline, {
@@ -24,6 +64,12 @@ try {
         await show(page, path)
         await page.evaluate(() => document.fonts.ready)
         await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true })
+      }
+      for (const [name, act] of Object.entries(scenes(seeded))) {
+        if (wanted.length > 0 && !wanted.includes(name)) continue
+        await act(page)
+        // What is in the visible part: a dialog lies over it.
+        await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) })
       }
       if (faults.length > 0) console.error(faults)
       await context.close()

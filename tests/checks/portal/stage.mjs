@@ -109,8 +109,8 @@ export async function settled(page) {
 }
 
 /** Waits until `condition` returns a value that counts, and returns it. */
-export async function until(condition, what = 'the condition') {
-  const end = Date.now() + 20_000
+export async function until(condition, what = 'the condition', patienceMs = 20_000) {
+  const end = Date.now() + patienceMs
   for (;;) {
     const value = await condition()
     if (value) return value

@@ -1,5 +1,6 @@
 // What the form of a webhook holds while it is edited, and the body of the request that it becomes.
 import { Problem, type Webhook } from '../api'
+import { written } from '../text'
 
 export type Pair = { name: string; value: string }
 export type Signature = { name: string; content: string; value: string }
@@ -31,7 +32,7 @@ export function draftOf(webhook: Webhook | undefined): Draft {
     events: webhook?.events ?? [],
     description: webhook?.description ?? '',
     secret: '',
-    filter: webhook?.filter ? JSON.stringify(webhook.filter, null, 2) : '',
+    filter: webhook?.filter ? written(webhook.filter) : '',
     headers: Object.entries(webhook?.headers ?? {}).map(([name, value]) => ({ name, value })),
     auth: webhook?.auth ? ({ ...NO_AUTH, ...withoutNulls(webhook.auth) } as AuthDraft) : NO_AUTH,
     signature_header: webhook?.signature_header ?? undefined,

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Event, type EventType, type FilterTest, type Page, Problem, post } from '../api'
 import { useApi } from '../data'
 import { Mismatch } from '../pages/mismatch'
-import { ago } from '../text'
+import { ago, written } from '../text'
 import { Field, Note } from '../ui'
 
 const EXAMPLES: [string, object][] = [
@@ -25,7 +25,7 @@ export function FilterField({ text, events, fault, change }: Properties) {
       </Field>
       {isEmpty ? (
         <div class="examples">
-          {EXAMPLES.map(([name, filter]) => <button key={name} type="button" onClick={() => change(JSON.stringify(filter, null, 2))}>{name}</button>)}
+          {EXAMPLES.map(([name, filter]) => <button key={name} type="button" onClick={() => change(written(filter))}>{name}</button>)}
         </div>
       ) : <FilterTrial filter={text} events={events} />}
     </>

@@ -1,6 +1,6 @@
 // The settings of a webhook as a form. Each fault that the API finds is shown at its field.
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Webhook } from '../api'
+import { Problem, type Webhook } from '../api'
 import { useAction } from '../data'
 import { AuthField } from '../form/auth_field'
 import { type Draft, bodyOf, draftOf } from '../form/draft'
@@ -32,7 +32,9 @@ export function WebhookForm({ webhook, refused, label, isSaved, save }: Properti
   const submit = () => run(() => save(bodyOf(draft, before, !webhook)))
   useEffect(() => {
     // The first field with a fault, so that nobody has to look for it.
-    if (problem) form.current?.querySelector<HTMLElement>('[aria-invalid]')?.focus()
+    const first = problem ? form.current?.querySelector<HTMLElement>('[aria-invalid]') : undefined
+    first?.focus()
+    first?.scrollIntoView({ block: 'center' })
   }, [problem])
   const text = (name: TextName, label: string, hint?: string, attributes: Record<string, string> = {}) => (
     <Field label={label} fault={fault(name)} hint={hint}>
@@ -84,8 +86,19 @@ export function WebhookForm({ webhook, refused, label, isSaved, save }: Properti
       </div>
       <div class="save">
         <Button type="submit" kind="primary" busy={busy} refused={refused ?? (webhook && !isChanged ? 'Nothing has changed.' : undefined)}>{label}</Button>
-        {problem ? <Failed problem={problem} /> : isSaved && !isChanged ? <Note tone="good"><span role="status">Saved.</span></Note> : null}
+        {problem ? <Failed problem={summaryOf(problem)} /> : isSaved && !isChanged ? <Note tone="good"><span role="status">Saved.</span></Note> : null}
       </div>
     </form>
   )
+}
+
+/** The members that have a field, at which their faults are shown. */
+const FIELDS = ['url', 'events', 'description', 'secret', 'filter', 'retry_schedule', 'timeout_seconds', 'rate_limit', 'disable_on', 'auto_recover', 'headers', 'auth', 'signature_header']
+
+/** What is said beside the button: where to look, or what has no field. */
+function summaryOf(problem: Problem): Problem {
+  const elsewhere = problem.faults.filter((fault) => !FIELDS.includes(fault.pointer.split('/')[1] ?? ''))
+  if (problem.faults.length === 0) return problem
+  if (elsewhere.length === 0) return new Problem(problem.status, 'Look at the fields that are marked.')
+  return new Problem(problem.status, elsewhere.map((fault) => fault.detail).join('; '))
 }

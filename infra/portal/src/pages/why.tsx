@@ -1,5 +1,5 @@
 // Why a signature does not hold: takes a request as the receiver saw it, and shows what the API finds.
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Diagnosis, type Page, Problem, type Webhook, post } from '../api'
 import { useAction, useApi } from '../data'
 import { readRequest } from '../headers'
@@ -23,6 +23,9 @@ export function WhyPage() {
       const optional = { ...(secret ? { secret } : {}), ...(computed ? { computed } : {}), ...(webhook ? { webhook_id: webhook } : {}) }
       setDiagnosis(await post<Diagnosis>('/v1/signatures/debug', { headers: read, body, ...optional }))
     })
+  const found = useRef<HTMLElement>(null)
+  // The button is at the end of a long form, and what it finds is at the top.
+  useEffect(() => { if (diagnosis) found.current?.scrollIntoView() }, [diagnosis])
   const isElsewhere = problem?.faults.some((fault) => !/^#\/(headers|body|secret|computed|webhook_id)/.test(fault.pointer))
   return (
     <>
@@ -55,7 +58,7 @@ export function WhyPage() {
             <Button type="submit" kind="primary" busy={busy}>Find out</Button>
           </form>
         </section>
-        <section aria-live="polite" aria-label="What was found">
+        <section ref={found} aria-live="polite" aria-label="What was found">
           {diagnosis ? <Findings diagnosis={diagnosis} /> : <Note tone="plain">What is found appears here. A finding is proven, never guessed: a changed body is turned back into the one that was sent, to the byte.</Note>}
         </section>
       </div>
