@@ -113,7 +113,8 @@ pub(crate) struct AnySession {
 /// Authenticates a request, once for all extractors.
 ///
 /// # Errors
-/// 401 without a known bearer token. 403 or 404 if the token is of a session of the portal that may not make the request. 400 if `Hookline-Account` is malformed or sent twice.
+/// 401 without a known bearer token. 403 or 404 if the token is of a session of the portal that may not make the request. 400 if
+/// `Hookline-Account` is malformed or sent twice.
 pub(crate) async fn caller(parts: &mut Parts, state: &ApiState) -> Result<Caller, Problem> {
     if let Some(caller) = parts.extensions.get::<Caller>() {
         return Ok(caller.clone());

@@ -346,7 +346,8 @@ pub(crate) async fn read(
     }))
 }
 
-/// Returns the event's deliveries to a page of webhooks, and to those of `deleted` that belong there, in the order of their webhooks, and the webhook after which the next page begins.
+/// Returns the event's deliveries to a page of webhooks, and to those of `deleted` that belong there, in the order of their webhooks,
+/// and the webhook after which the next page begins.
 async fn deliveries_of(
     app: &App,
     event: &Event,
