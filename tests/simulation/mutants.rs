@@ -576,7 +576,7 @@ fn make_copy(root: &Path, copy: &Path) {
     });
 }
 
-/// Copies the text files of a folder, each changed by `change`. Files that have not changed are not
+/// Copies the files of a folder, each text changed by `change`. Files that have not changed are not
 /// written, and what the folder no longer has is removed.
 fn copy_folder(from: &Path, to: &Path, change: &dyn Fn(&Path, String) -> String) {
     fs::create_dir_all(to).expect("a folder");
@@ -594,10 +594,15 @@ fn copy_folder(from: &Path, to: &Path, change: &dyn Fn(&Path, String) -> String)
             if name != "target" && name != ".git" && name != ".hookline" {
                 copy_folder(&path, &to, change);
             }
-        } else if let Ok(text) = fs::read_to_string(&path) {
-            let text = change(&path, text);
-            if fs::read_to_string(&to).ok().as_ref() != Some(&text) {
-                fs::write(&to, text).expect("the file is written");
+        } else {
+            let content = fs::read(&path).expect("a file");
+            // A file that is no text, such as a compressed one of the portal, stays as it is.
+            let content = match String::from_utf8(content) {
+                Ok(text) => change(&path, text).into_bytes(),
+                Err(error) => error.into_bytes(),
+            };
+            if fs::read(&to).ok().as_ref() != Some(&content) {
+                fs::write(&to, content).expect("the file is written");
             }
         }
     }
