@@ -591,7 +591,7 @@ fn copy_folder(from: &Path, to: &Path, change: &dyn Fn(&Path, String) -> String)
         let name = path.file_name().expect("a name");
         let to = to.join(name);
         if path.is_dir() {
-            if name != "target" && name != ".git" && name != ".hookline" {
+            if !["target", ".git", ".hookline", "node_modules"].iter().any(|left_out| name == *left_out) {
                 copy_folder(&path, &to, change);
             }
         } else {
