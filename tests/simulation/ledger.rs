@@ -27,6 +27,10 @@ pub(crate) struct Ledger {
     pub(crate) retried: Vec<DeliveryRequest>,
     /// Cancels, answered or not.
     pub(crate) cancelled: Vec<Cancelled>,
+    /// Exchanges of the codes of links to the portal, answered or not.
+    pub(crate) exchanges: Vec<Exchange>,
+    /// What sessions of the portal have shown.
+    pub(crate) sights: Vec<Sight>,
     /// The webhook that is polled, if there is one.
     pub(crate) polled: Option<PolledWebhook>,
     /// Webhooks that were registered with a 201, but for the polled one.
@@ -123,6 +127,35 @@ pub(crate) struct Cancelled {
     pub(crate) delivery: DeliveryId,
     /// When the 200 arrived. Without one, the delivery may be cancelled all the same.
     pub(crate) answered_ms: Option<i64>,
+}
+
+/// An exchange of the code of a link to the portal.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) code: String,
+    /// When the link expires.
+    pub(crate) until_ms: i64,
+    /// The webhook that its session is bound to.
+    pub(crate) webhook: Option<WebhookId>,
+    pub(crate) began_ms: i64,
+    /// When the answer arrived, or when it was known that there is none.
+    pub(crate) answered_ms: i64,
+    /// When the session that it has begun expires, if the answer was a 201.
+    pub(crate) session: Option<i64>,
+}
+
+/// An answer to the list of webhooks, asked for with the token of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
+    pub(crate) began_ms: i64,
+    pub(crate) answered_ms: i64,
+    /// When the session expires.
+    pub(crate) until_ms: i64,
+    /// When the session was ended, if that was answered before the request.
+    pub(crate) ended_ms: Option<i64>,
+    pub(crate) bound_to: Option<WebhookId>,
+    pub(crate) status: u16,
+    pub(crate) webhooks: Vec<WebhookId>,
 }
 
 /// A webhook that a client polls, and what the client has received.

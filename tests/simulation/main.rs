@@ -98,7 +98,14 @@ async fn simulate(seed: u64, verbose: bool) -> Report {
     if !world.has_failed() {
         users.finish_polls().await;
     }
-    let violations = if world.has_failed() { vec![] } else { invariants::check(&world).await };
+    let mut violations = if world.has_failed() { vec![] } else { invariants::check(&world).await };
+    // Sessions change nothing that was checked above.
+    world.start_faults();
+    if !world.has_failed() && world.dice.permille(PORTAL_SEEDS) {
+        users.use_portal().await;
+    }
+    world.stop_faults();
+    violations.extend(invariants::portal::check(&world));
     let record = world.record();
     let violations = record.violations.iter().cloned().chain(violations).collect();
     Report {
@@ -160,6 +167,8 @@ async fn redrive(world: &World) -> bool {
     found
 }
 
+/// Seeds in which the portal is used, per thousand.
+const PORTAL_SEEDS: u32 = 400;
 /// The seeds that `cargo test` runs.
 const SEEDS: u64 = 100;
 /// Seeds among which every kind of fault must happen. The rarest, a stale read that differs, takes

@@ -71,6 +71,18 @@ const MUTANTS: &[Mutant] = &[
         new: "publication.findings().filter(|first| !MUTANT && **first != findings)",
     },
     Mutant {
+        name: "a link to the portal works twice",
+        file: "shared/application/src/portal.rs",
+        old: "    if !portal_links::redeem(&app.store, &hash, link.clone(), &token.hash).await? {",
+        new: "    if !portal_links::redeem(&app.store, &hash, link.clone(), &token.hash).await? && !MUTANT {",
+    },
+    Mutant {
+        name: "a session that was ended goes on in a process that knows it",
+        file: "functions/api/src/token_cache.rs",
+        old: "Some(token) if token.session.is_some() => {}",
+        new: "Some(token) if token.session.is_some() && !MUTANT => {}",
+    },
+    Mutant {
         name: "an event is sent after its retention",
         file: "shared/store/src/events.rs",
         old: "id.made_at().plus(store.settings.retention) <= store.clock.now()",

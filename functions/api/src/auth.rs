@@ -36,13 +36,8 @@ impl Caller {
         self.token.session.as_ref()
     }
 
-    /// Returns the SHA-256 of the token's text.
-    pub(crate) fn token_hash(&self) -> &str {
-        &self.token.hash
-    }
-
     /// Whether the token allows `scope`. The scope `platform` allows everything.
-    pub(crate) fn has(&self, scope: Scope) -> bool {
+    fn has(&self, scope: Scope) -> bool {
         self.token.scopes.contains(&scope) || self.token.scopes.contains(&Scope::Platform)
     }
 
@@ -196,7 +191,7 @@ from_request!(Platform, |caller| {
 });
 from_request!(LinkMaker, |caller| {
     if caller.session().is_some() {
-        return Err(Problem::forbidden("A session of the portal makes no links."));
+        return Err(Problem::forbidden("A portal session cannot make links."));
     }
     caller.require(Scope::Manage, "manage")?;
     let account = caller.account()?;
@@ -209,7 +204,7 @@ from_request!(LinkMaker, |caller| {
 });
 from_request!(AnySession, |caller| {
     match caller.session() {
-        Some(_) => Ok(Self { token_hash: caller.token_hash().to_owned() }),
-        None => Err(Problem::forbidden("The token is not of a session of the portal.")),
+        Some(_) => Ok(Self { token_hash: caller.token.hash.clone() }),
+        None => Err(Problem::forbidden("The token does not belong to a portal session.")),
     }
 });

@@ -14,7 +14,6 @@ use crate::{
     state::ApiState,
     traceparent::Trace,
     warnings::with_warnings,
-    webhooks::find,
 };
 use application::{App, portal, publishing::Publication};
 use axum::{
@@ -253,7 +252,7 @@ pub(crate) fn json_raw(payload: &[u8]) -> Box<RawValue> {
 ))]
 pub(crate) async fn list(
     Reader(account): Reader,
-    Only(only): Only,
+    only: Only,
     State(state): State<Arc<ApiState>>,
     mut query: Query,
 ) -> Result<Json<Page<Box<RawValue>, EventId>>, Problem> {
@@ -261,8 +260,7 @@ pub(crate) async fn list(
     let event_type: Option<EventType> = query.parsed("type");
     query.finish()?;
     let mut page = events::list(&state.app.store, &account, event_type.as_ref(), after, limit).await?;
-    if let Some(only) = only {
-        let webhook = find(&state.app, &account, only).await?;
+    if let Some(webhook) = only.webhook(&state.app, &account).await? {
         let seen = portal::events_seen(&state.app, &webhook, &page.items).await?;
         page.items.retain(|event| seen.contains(&event.id));
     }
@@ -310,27 +308,22 @@ pub(crate) struct EventView {
 ))]
 pub(crate) async fn read(
     Reader(account): Reader,
-    Only(only): Only,
+    only: Only,
     State(state): State<Arc<ApiState>>,
     (Path(id), mut query): (Path<EventId>, Query),
 ) -> Result<Json<EventView>, Problem> {
     let app = &state.app;
     let after = query.cursor();
     query.finish()?;
-    let event = events::get(&app.store, &account, id).await?.ok_or_else(|| Problem::not_found(EventId::WHAT))?;
-    let page = match only {
-        Some(only) => {
-            let webhook = find(app, &account, only).await?;
-            if portal::events_seen(app, &webhook, std::slice::from_ref(&event)).await?.is_empty() {
-                return Err(Problem::not_found(EventId::WHAT));
-            }
-            Page { items: vec![webhook], next: None }
-        }
-        None => webhooks::page(&app.store, &account, after, DELIVERIES_MAX, Order::Oldest).await?,
-    };
-    let deleted = match only {
-        Some(_) => vec![],
-        None => webhooks::deleted(&app.store, &account, DELIVERIES_MAX).await?,
+    let only = only.webhook(app, &account).await?;
+    let event = portal::event_seen(app, &account, only.as_ref(), id).await?;
+    let event = event.ok_or_else(|| Problem::not_found(EventId::WHAT))?;
+    let (page, deleted) = match only {
+        Some(webhook) => (Page { items: vec![webhook], next: None }, vec![]),
+        None => (
+            webhooks::page(&app.store, &account, after, DELIVERIES_MAX, Order::Oldest).await?,
+            webhooks::deleted(&app.store, &account, DELIVERIES_MAX).await?,
+        ),
     };
     let (deliveries, next) = deliveries_of(app, &event, (&page, deleted), after).await?;
     let mut payload = Fields::parse(&event.payload)?;

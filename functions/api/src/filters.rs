@@ -2,23 +2,18 @@
 
 #[cfg(test)]
 use crate::openapi::requests;
-use crate::{
-    auth::Manager, body::EventBody, new_event, path::Named, problem::Problem, session::Only, state::ApiState,
-    webhooks::find,
-};
+use crate::{auth::Manager, body::EventBody, new_event, path::Named, problem::Problem, session::Only, state::ApiState};
 use application::{App, portal};
 use axum::{Json, extract::State};
-use bytes::Bytes;
 use domain::{
     account::AccountId,
     event::Event,
     filter::{Document, Explanation, Filter},
-    id::{EventId, WebhookId},
-    input::{self, Fields},
+    id::EventId,
+    input,
 };
 use serde::Serialize;
 use std::sync::Arc;
-use store::events;
 
 /// Whether an event passes a filter.
 #[derive(Serialize)]
@@ -58,46 +53,32 @@ impl FilterTest {
 ))]
 pub(crate) async fn test(
     Manager(account): Manager,
-    Only(only): Only,
+    only: Only,
     State(state): State<Arc<ApiState>>,
     body: EventBody,
 ) -> Result<Json<FilterTest>, Problem> {
     let app = &state.app;
     let mut fields = body.fields()?;
-    let filter = fields.required("filter", Filter::read);
-    let (filter, payload) = if fields.peek("event_id").is_some() {
+    let pattern = fields.required("filter", |raw| Filter::read(raw)?.compile());
+    let (pattern, event) = if fields.peek("event_id").is_some() {
         let id = fields.required("event_id", input::string);
-        let (filter, id) = fields.finish(|| Ok((filter?, id?)))?;
-        (filter, stored(app, account, only, &id).await?)
+        let (pattern, id) = fields.finish(|| Ok((pattern?, id?)))?;
+        (pattern, stored(app, &account, &only, &id).await?)
     } else {
-        let payload = given(app, account, fields).await?;
-        // A filter with faults is a fault of the body, which `given` has reported.
-        let Ok(filter) = filter else { return Err(Problem::malformed("The filter cannot be read.")) };
-        (filter, payload)
+        let findings = new_event::findings(app, &fields).await?;
+        let new = new_event::take(&mut fields, 0, &findings);
+        let (pattern, new) = fields.finish(|| Ok((pattern?, new?)))?;
+        (pattern, Event::new(account, EventId::new(app.clock.now(), &app.random), &new))
     };
-    let document = Document::parse(&payload);
-    let pattern = filter.compile().map_err(|_| Problem::malformed("The filter cannot be read."))?;
+    let document = Document::parse(&event.payload);
     let explanation = document.as_ref().and_then(|document| pattern.explain(document));
     Ok(Json(FilterTest::new(explanation)))
 }
 
-/// Returns the payload of a stored event.
-async fn stored(app: &App, account: AccountId, only: Option<WebhookId>, id: &str) -> Result<Bytes, Problem> {
+/// Returns the stored event that the text `id` names.
+async fn stored(app: &App, account: &AccountId, only: &Only, id: &str) -> Result<Event, Problem> {
     let no_event = || Problem::not_found(EventId::WHAT);
     let id = id.parse().map_err(|_| no_event())?;
-    let event = events::get(&app.store, &account, id).await?.ok_or_else(no_event)?;
-    if let Some(only) = only {
-        let webhook = find(app, &account, only).await?;
-        if portal::events_seen(app, &webhook, std::slice::from_ref(&event)).await?.is_empty() {
-            return Err(no_event());
-        }
-    }
-    Ok(event.payload)
-}
-
-/// Returns the payload that the event of the body would have if it were published.
-async fn given(app: &App, account: AccountId, fields: Fields) -> Result<Bytes, Problem> {
-    let findings = new_event::findings(app, &fields).await?;
-    let new = new_event::read(fields, 0, &findings)?;
-    Ok(Event::new(account, EventId::new(app.clock.now(), &app.random), &new).payload)
+    let only = only.webhook(app, account).await?;
+    portal::event_seen(app, account, only.as_ref(), id).await?.ok_or_else(no_event)
 }

@@ -6,7 +6,7 @@ use domain::{
     event::NewEvent,
     event_type::EventType,
     findings::Findings,
-    input::{self, Fault, Fields, OBJECT_POINTER},
+    input::{self, Fault, Faulted, Fields, OBJECT_POINTER},
     schema::Judgement,
 };
 use store::event_types::{self, Types};
@@ -33,13 +33,18 @@ pub(crate) fn judge(types: &Types, fields: &Fields) -> Judgement {
 
 /// Reads the event at `index` of a request. `findings` are what the catalogue has against the events.
 pub(crate) fn read(mut fields: Fields, index: usize, findings: &Findings) -> Result<NewEvent, Problem> {
+    let new = take(&mut fields, index, findings);
+    Ok(fields.finish(|| new)?)
+}
+
+/// Takes the fields of the event at `index` of a request from `fields`, which may have others.
+pub(crate) fn take(fields: &mut Fields, index: usize, findings: &Findings) -> Result<NewEvent, Faulted> {
     // What the catalogue has against the event is reported together with all other faults.
-    if let Some(detail) = event_type(&fields).as_ref().and_then(|name| findings.unknown_types.fault(name)) {
+    if let Some(detail) = event_type(fields).as_ref().and_then(|name| findings.unknown_types.fault(name)) {
         fields.fault("/type", detail);
     }
     for Fault { pointer, detail } in findings.faults(index) {
         fields.fault(format_args!("{OBJECT_POINTER}{pointer}"), detail);
     }
-    let new = input::new_event(&mut fields);
-    Ok(fields.finish(|| new)?)
+    input::new_event(fields)
 }

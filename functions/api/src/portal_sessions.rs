@@ -3,7 +3,7 @@
 #[cfg(test)]
 use crate::openapi::requests;
 use crate::{auth::AnySession, body::SmallBody, problem::Problem, state::ApiState};
-use application::portal;
+use application::portal::{self, BegunSession};
 use axum::{
     Json,
     extract::State,
@@ -14,7 +14,7 @@ use domain::{
     account::AccountId,
     id::WebhookId,
     input::{self, Fields, InputError},
-    token::{Scope, Token},
+    token::Scope,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) struct PortalSession {
     expires_at: String,
     /// The account that the session is bound to.
     account: AccountId,
-    /// Whether the session only reads.
+    /// Whether the session is read-only.
     read_only: bool,
     /// Whether the session may publish events.
     publish: bool,
@@ -38,18 +38,16 @@ pub(crate) struct PortalSession {
     webhook_id: Option<WebhookId>,
 }
 
-impl PortalSession {
-    /// Returns the view of `token`, or `None` if it is not of a session.
-    fn new(token: Token, text: String) -> Option<Self> {
-        let session = token.session?;
-        Some(Self {
-            token: text,
-            expires_at: session.until.to_string(),
-            account: token.bound_to?,
-            read_only: session.read_only,
-            publish: token.scopes.contains(&Scope::Publish),
-            webhook_id: session.webhook,
-        })
+impl From<BegunSession> for PortalSession {
+    fn from(BegunSession { token, link, until }: BegunSession) -> Self {
+        Self {
+            token,
+            expires_at: until.to_string(),
+            account: link.bound_to,
+            read_only: link.read_only,
+            publish: link.scopes.contains(&Scope::Publish),
+            webhook_id: link.webhook,
+        }
     }
 }
 
@@ -68,7 +66,7 @@ impl PortalSession {
 pub(crate) async fn create(State(state): State<Arc<ApiState>>, body: SmallBody) -> Result<Response, Problem> {
     let code = read_code(body.fields()?)?;
     let begun = portal::begin_session(&state.app, &code).await?;
-    let session = begun.and_then(|(token, text)| PortalSession::new(token, text)).ok_or_else(Problem::code_refused)?;
+    let session = PortalSession::from(begun.ok_or_else(Problem::code_refused)?);
     tracing::info!(account = %session.account, "portal session begun");
     let mut response = (StatusCode::CREATED, Json(session)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -82,8 +80,8 @@ fn read_code(mut fields: Fields) -> Result<String, InputError> {
 
 /// End the session
 ///
-/// Ends the session whose token the request has. It is over at once. Answers 204. Fails with 403 if the token is not of a session of
-/// the portal.
+/// Ends the session whose token the request carries. It is over at once. Answers 204. Fails with 403 if the token does not belong to a
+/// portal session.
 #[cfg_attr(test, utoipa::path(
     delete,
     path = "/v1/portal-sessions",

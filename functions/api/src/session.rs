@@ -1,16 +1,19 @@
-//! What a session of the portal may ask for. A session that only reads changes nothing. A session that is bound to one webhook sees that
-//! webhook, its deliveries and their events alone: what else the account has is as if it did not exist.
+//! Decides which requests a portal session may make. A read-only session changes nothing. A session that is bound to one webhook sees
+//! only that webhook, its deliveries and their events; whatever else the account has is not found.
 //!
-//! Invariant: a route that is not listed here refuses a bound session, so that a new route never shows it too much by mistake.
+//! Invariant: a bound session is refused on every route that is not listed here, so that a new route is safe until somebody lists it.
 
-use crate::{auth, path::Named, problem::Problem, state::ApiState};
+use crate::{auth, path::Named, problem::Problem, state::ApiState, webhooks::find};
+use application::App;
 use axum::{
     extract::{FromRequestParts, MatchedPath},
     http::{Method, request::Parts},
 };
 use domain::{
+    account::AccountId,
     id::{DeliveryId, WebhookId},
     portal::Session,
+    webhook::Webhook,
 };
 use std::sync::Arc;
 
@@ -46,7 +49,7 @@ pub(crate) fn judge(session: &Session, request: &Parts) -> Result<(), Problem> {
     let route = (request.method.as_str(), pattern);
     let is_safe = [Method::GET, Method::HEAD].contains(&request.method);
     if session.read_only && !is_safe && !READING.contains(&route) {
-        return Err(Problem::forbidden("The session only reads."));
+        return Err(Problem::forbidden("The session is read-only."));
     }
     let Some(only) = session.webhook else { return Ok(()) };
     if RESTRICTING.contains(&route) {
@@ -67,6 +70,17 @@ pub(crate) fn judge(session: &Session, request: &Parts) -> Result<(), Problem> {
 pub(crate) struct Only(pub(crate) Option<WebhookId>);
 
 impl Only {
+    /// Reads the webhook, if the caller sees one alone.
+    ///
+    /// # Errors
+    /// 404 if it was deleted.
+    pub(crate) async fn webhook(&self, app: &App, account: &AccountId) -> Result<Option<Webhook>, Problem> {
+        match self.0 {
+            Some(id) => Ok(Some(find(app, account, id).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// Whether the caller sees a webhook.
     pub(crate) fn sees(&self, id: WebhookId) -> bool {
         self.0.is_none_or(|only| only == id)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use store::{
     StoreError,
     account_limits::{self, Limited, Permit, Rate},
-    deliveries, events, webhooks,
+    deliveries, webhooks,
 };
 
 /// The most webhooks whose secrets are tried: the newest of the account, and the one that was asked for.
@@ -56,7 +56,7 @@ pub async fn debug(
         None => candidates(app, account, asked).await?,
     };
     let evidence = Evidence { given: request.secret.into_iter().collect(), asked, webhooks, ..Evidence::default() };
-    let evidence = with_event(app, account, (only, request.received.event_ids()), evidence).await?;
+    let evidence = with_event(app, account, request.received.event_ids(), (only.is_some(), evidence)).await?;
     let received = request.received;
     // It may take long enough to hold up other requests of the local process.
     let judged = tokio::task::spawn_blocking(move || diagnose(&received, &evidence)).await;
@@ -82,17 +82,12 @@ async fn find(app: &App, account: &AccountId, id: WebhookId) -> Result<Webhook, 
 async fn with_event(
     app: &App,
     account: &AccountId,
-    (only, ids): (Option<WebhookId>, Vec<EventId>),
-    mut evidence: Evidence,
+    ids: Vec<EventId>,
+    (is_bound, mut evidence): (bool, Evidence),
 ) -> Result<Evidence, StoreError> {
     for id in ids {
-        let mut found = events::get(&app.store, account, id).await?;
-        if only.is_some()
-            && let (Some(event), [webhook]) = (&found, evidence.webhooks.as_slice())
-            && portal::events_seen(app, webhook, std::slice::from_ref(event)).await?.is_empty()
-        {
-            found = None;
-        }
+        let only = evidence.webhooks.first().filter(|_| is_bound);
+        let found = portal::event_seen(app, account, only, id).await?;
         if evidence.event.is_none() {
             evidence.event = found;
         } else {

@@ -6,20 +6,20 @@ use domain::{
     delivery::DeliveryView,
     event::Event,
     id::{EventId, TokenId, WebhookId},
-    portal::{self, LINK_LIFETIME, Link},
+    portal::{self, LINK_LIFETIME, Link, Session},
     time::Timestamp,
     token::{self, Scope, Token},
     webhook::Webhook,
 };
 use std::{collections::HashSet, time::Duration};
-use store::{StoreError, deliveries, portal_links, tokens};
+use store::{StoreError, deliveries, events, portal_links, tokens};
 
 /// A link to make.
 #[derive(Clone, Debug)]
 pub struct NewLink {
-    /// Whether the session only reads.
+    /// Whether the session is read-only.
     pub read_only: bool,
-    /// Whether the session may publish events. One that only reads may not.
+    /// Whether the session may publish events. A read-only one may not.
     pub publish: bool,
     /// The only webhook that the session sees, or `None` for all of the account.
     pub webhook: Option<WebhookId>,
@@ -53,20 +53,54 @@ pub async fn make_link(app: &App, account: AccountId, new: NewLink) -> Result<Ma
     Ok(MadeLink { code, until })
 }
 
-/// Begins the session of a link: exchanges its code for a token. Returns the token with its text, or `None` if the code is unknown,
-/// used or expired. A code whose exchange fails in between is used up; another link must then be made.
-pub async fn begin_session(app: &App, code: &str) -> Result<Option<(Token, String)>, StoreError> {
+/// A session that was begun.
+#[derive(Debug)]
+pub struct BegunSession {
+    /// The text of its token.
+    pub token: String,
+    /// The link that began it, which says what it allows.
+    pub link: Link,
+    /// When it is over.
+    pub until: Timestamp,
+}
+
+/// Begins the session of a link: exchanges its code for a token. Returns `None` if the code is unknown, used or expired. A code whose
+/// exchange fails in between is used up; another link must then be made.
+pub async fn begin_session(app: &App, code: &str) -> Result<Option<BegunSession>, StoreError> {
     let (hash, now) = (portal::hash(code), app.clock.now());
     let link = portal_links::get(&app.store, &hash).await?.filter(|link| link.works(now));
     let Some(link) = link else { return Ok(None) };
-    let text = token::generate(&app.random);
-    let token = link.session(TokenId::new(now, &app.random), token::hash(&text), now);
-    let Some(session) = &token.session else { return Ok(None) };
-    if !portal_links::redeem(&app.store, &hash, link, &token.hash).await? {
+    let (text, until) = (token::generate(&app.random), link.session_until(now));
+    let token = Token {
+        id: TokenId::new(now, &app.random),
+        bound_to: Some(link.bound_to.clone()),
+        scopes: link.scopes.clone(),
+        description: None,
+        created_at: now,
+        hash: token::hash(&text),
+        session: Some(Session { read_only: link.read_only, webhook: link.webhook, until }),
+    };
+    if !portal_links::redeem(&app.store, &hash, link.clone(), &token.hash).await? {
         return Ok(None);
     }
-    tokens::create_session(&app.store, &token, session).await?;
-    Ok(Some((token, text)))
+    tokens::create_session(&app.store, &token, until).await?;
+    Ok(Some(BegunSession { token: text, link, until }))
+}
+
+/// Reads an event of the account that the caller sees: any, or with `only`, one of that webhook.
+pub async fn event_seen(
+    app: &App,
+    account: &AccountId,
+    only: Option<&Webhook>,
+    id: EventId,
+) -> Result<Option<Event>, StoreError> {
+    let found = events::get(&app.store, account, id).await?;
+    match (&found, only) {
+        (Some(event), Some(webhook)) if events_seen(app, webhook, std::slice::from_ref(event)).await?.is_empty() => {
+            Ok(None)
+        }
+        _ => Ok(found),
+    }
 }
 
 /// Returns those of the account's `events` that a session which is bound to `webhook` sees: those that it has a delivery of, or that a

@@ -2,10 +2,10 @@
 
 use crate::{
     account::AccountId,
-    id::{TokenId, WebhookId},
+    id::WebhookId,
     random::Random,
     time::Timestamp,
-    token::{self, Scope, Token},
+    token::{self, Scope},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct Link {
     pub bound_to: AccountId,
     /// What the session allows.
     pub scopes: Vec<Scope>,
-    /// Whether the session only reads.
+    /// Whether the session is read-only.
     pub read_only: bool,
     /// The only webhook that the session sees, or `None` for all of the account.
     pub webhook: Option<WebhookId>,
@@ -53,25 +53,16 @@ impl Link {
         self.redeemed_by.is_none() && now < self.until
     }
 
-    /// Returns the token of the session that begins `now`, whose text has the hash `hash`.
-    pub fn session(&self, id: TokenId, hash: String, now: Timestamp) -> Token {
-        let until = now.plus(Duration::from_secs(self.session_seconds));
-        Token {
-            id,
-            bound_to: Some(self.bound_to.clone()),
-            scopes: self.scopes.clone(),
-            description: None,
-            created_at: now,
-            hash,
-            session: Some(Session { read_only: self.read_only, webhook: self.webhook, until }),
-        }
+    /// Returns when a session that begins `now` is over.
+    pub fn session_until(&self, now: Timestamp) -> Timestamp {
+        now.plus(Duration::from_secs(self.session_seconds))
     }
 }
 
 /// What makes a token one of the portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Whether the session only reads.
+    /// Whether the session is read-only.
     pub read_only: bool,
     /// The only webhook that the session sees, or `None` for all of the account.
     pub webhook: Option<WebhookId>,

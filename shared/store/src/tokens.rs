@@ -5,7 +5,7 @@ use crate::{
     item::{Item, StoreError, from_item, names, number, text, to_item},
     keys,
 };
-use domain::{id::TokenId, page::Page, portal::Session, token::Token};
+use domain::{id::TokenId, page::Page, time::Timestamp, token::Token};
 
 /// Stores a token. The token works once this call has succeeded. Storing it twice is harmless.
 pub async fn create(store: &Store, token: &Token) -> Result<(), StoreError> {
@@ -15,10 +15,10 @@ pub async fn create(store: &Store, token: &Token) -> Result<(), StoreError> {
     put(store, found_by_hash(token)?).await
 }
 
-/// Stores the token of a session of the portal, which is in no list. Storing it twice is harmless.
-pub async fn create_session(store: &Store, token: &Token, session: &Session) -> Result<(), StoreError> {
+/// Stores the token of a session of the portal that lasts until `until`. It is in no list. Storing it twice is harmless.
+pub async fn create_session(store: &Store, token: &Token, until: Timestamp) -> Result<(), StoreError> {
     let mut item = found_by_hash(token)?;
-    item.insert(keys::EXPIRES_AT.to_owned(), number(session.until.unix_seconds()));
+    item.insert(keys::EXPIRES_AT.to_owned(), number(until.unix_seconds()));
     put(store, item).await
 }
 

@@ -22,6 +22,7 @@
 //! | `rotations.rs` | that a rotation with an idempotency key is carried out once, and that a finished one leaves one secret |
 //! | `options.rs` | that the options of webhooks have the effect that they promise |
 //! | `polls.rs` | that a client that polls receives every event |
+//! | `portal.rs` | that a link begins one session, and that a session which is over shows nothing |
 
 mod attempts;
 mod cancels;
@@ -30,6 +31,7 @@ mod enablings;
 mod filters;
 mod options;
 mod polls;
+pub(crate) mod portal;
 mod rate_limits;
 mod recoveries;
 mod reports;

@@ -451,9 +451,9 @@ pub(crate) enum AccountScope {
 #[schema(examples(json!({ "read_only": true })))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPortalLink {
-    /// Whether the session only reads. The default is `false`.
+    /// Whether the session is read-only. The default is `false`.
     read_only: Option<bool>,
-    /// Whether the session may publish events. The default is `false`. A session that only reads may not, nor one whose link was made
+    /// Whether the session may publish events. The default is `false`. A read-only session may not, nor one whose link was made
     /// with a token without the scope `publish`.
     publish: Option<bool>,
     /// The only webhook that the session sees, with its deliveries and their events. The default is all of the account.

@@ -17,7 +17,7 @@ use std::{
 /// The link begins one session, within five minutes. Where there is no terminal it is printed and not opened.
 #[derive(Debug, Args)]
 pub(crate) struct Portal {
-    /// The session only reads.
+    /// The session is read-only.
     #[arg(long)]
     read_only: bool,
     /// The session may publish events.
@@ -47,7 +47,7 @@ impl Portal {
         // Nothing else is on stdout, so that a script can pass it on.
         out.answer(&answer, |out, link| out.line(&visible(&link.url)))?;
         let PortalLink { url, expires_at } = &answer.value;
-        eprintln!("It works once, until {}.", visible(&relative(expires_at)));
+        eprintln!("It works once, and expires {}.", visible(&relative(expires_at)));
         // The link is on the screen, so that the user can open it where no browser is found.
         if stdout().is_terminal() && !self.no_open && open::that_detached(url).is_err() {
             eprintln!("No browser was found: open the link yourself.");

@@ -1,0 +1,96 @@
+//! People who open the portal: they begin sessions with links, see webhooks, and end their sessions.
+
+use std::time::Duration;
+
+use domain::time::Timestamp;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{ACCOUNTS, Answer, Users};
+use crate::ledger::{Exchange, Sight};
+
+/// Links that are made and used at the same time.
+const LINKS: i64 = 2;
+
+impl Users {
+    /// Makes links and uses them.
+    pub(crate) async fn use_portal(&self) {
+        join_all((0..LINKS).map(|_| self.use_link())).await;
+    }
+
+    /// Makes a link, which several people may open.
+    async fn use_link(&self) {
+        let dice = &self.world.dice;
+        let webhook = self.pick_webhook().filter(|(account, _)| dice.permille(500) && account.as_str() == ACCOUNTS[0]);
+        let webhook = webhook.map(|(_, webhook)| webhook);
+        let body = json!({"webhook_id": webhook, "session_seconds": dice.pick(&[20, 60])});
+        let Some(answer) = self.call_api(ACCOUNTS[0], "POST", "/v1/portal-links", body).await else { return };
+        if answer.status != 201 {
+            return;
+        }
+        let link = answer.json();
+        let code = link["url"].as_str().and_then(|url| url.split_once("#code=")).expect("a code").1;
+        let until_ms = time_ms(&link["expires_at"]);
+        let exchange =
+            Exchange { code: code.to_owned(), until_ms, webhook, began_ms: 0, answered_ms: 0, session: None };
+        join_all((0..dice.between(1, 3)).map(|_| self.open(exchange.clone()))).await;
+    }
+
+    /// Opens a link: soon, or about when it expires.
+    async fn open(&self, exchange: Exchange) {
+        let dice = &self.world.dice;
+        let left_ms = exchange.until_ms - self.world.now_ms();
+        let pause_ms = if dice.permille(700) { dice.between(0, 2_000) } else { left_ms + dice.between(-6_000, 6_000) };
+        sleep(Duration::from_millis(pause_ms.max(0) as u64)).await;
+        let began_ms = self.world.now_ms();
+        let answer = self.call_api("", "POST", "/v1/portal-sessions", json!({"code": exchange.code})).await;
+        let session = answer.filter(|answer| answer.status == 201).map(|answer| answer.json());
+        let until_ms = session.as_ref().map(|session| time_ms(&session["expires_at"]));
+        let answered_ms = self.world.now_ms();
+        let exchange = Exchange { began_ms, answered_ms, session: until_ms, ..exchange };
+        self.world.record().ledger.exchanges.push(exchange.clone());
+        let token = session.as_ref().and_then(|session| session["token"].as_str());
+        if let (Some(token), Some(until_ms)) = (token, until_ms) {
+            self.use_session(token, &exchange, until_ms).await;
+        }
+    }
+
+    /// Lists the account's webhooks until after the end of a session, which some people end themselves.
+    async fn use_session(&self, token: &str, exchange: &Exchange, until_ms: i64) {
+        let dice = &self.world.dice;
+        let mut ended_ms = None;
+        while self.world.now_ms() < until_ms + 5_000 {
+            self.look(token, exchange, (until_ms, ended_ms)).await;
+            if ended_ms.is_none() && dice.permille(300) {
+                let answer = self.call_api(token, "DELETE", "/v1/portal-sessions", Value::Null).await;
+                // Without an answer, nobody knows whether it is over.
+                let Some(Answer { status: 204, .. }) = answer else { return };
+                ended_ms = Some(self.world.now_ms());
+            }
+            let pause_ms = if dice.permille(300) { dice.between(0, 200) } else { dice.between(5_000, 30_000) };
+            sleep(Duration::from_millis(pause_ms as u64)).await;
+        }
+    }
+
+    async fn look(&self, token: &str, exchange: &Exchange, (until_ms, ended_ms): (i64, Option<i64>)) {
+        let began_ms = self.world.now_ms();
+        let Some(answer) = self.call_api(token, "GET", "/v1/webhooks?limit=100", Value::Null).await else { return };
+        let webhooks = answer.json();
+        let webhooks = webhooks["data"].as_array().into_iter().flatten();
+        self.world.record().ledger.sights.push(Sight {
+            began_ms,
+            answered_ms: self.world.now_ms(),
+            until_ms,
+            ended_ms,
+            bound_to: exchange.webhook,
+            status: answer.status,
+            webhooks: webhooks.filter_map(|webhook| webhook["id"].as_str()?.parse().ok()).collect(),
+        });
+    }
+}
+
+fn time_ms(time: &Value) -> i64 {
+    let time = Timestamp::parse_rfc3339(time.as_str().expect("a text")).expect("a time");
+    time.unix_ms()
+}
