@@ -16,6 +16,24 @@ export function ago(time: string, now: number): string {
   return relative.format(seconds, 'second')
 }
 
+const HOUR_S = 3_600
+
+/**
+ * A moment as a list shows it: how long ago while that is less than an hour, or how far ahead, and otherwise the date and the time of day,
+ * which can be found in a log.
+ */
+export function moment(time: string, now: number): string {
+  const seconds = (now - Date.parse(time)) / 1000
+  return seconds < HOUR_S ? ago(time, now) : short(time, now)
+}
+
+/** A date and a time of day to the second. The year is left out if it is the present one. */
+export function short(time: string, now = Date.now()): string {
+  const date = new Date(time)
+  const year = date.getFullYear() === new Date(now).getFullYear() ? {} : { year: 'numeric' as const }
+  return date.toLocaleString(undefined, { ...year, month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
+}
+
 export const exact = (time: string): string =>
   new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 

@@ -3,7 +3,7 @@ import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Attempt, Problem, Webhook } from './api'
 import { Icon, type IconName } from './icon'
-import { ago, exact, isSuccess, outcome } from './text'
+import { ago, exact, isSuccess, moment, outcome, short } from './text'
 
 const TICK_MS = 1_000
 const tickers = new Set<(now: number) => void>()
@@ -25,8 +25,10 @@ export function useNow<T extends string | number | boolean>(read: (now: number) 
   return read(Date.now())
 }
 
-export function Time({ at }: { at: string }) {
-  return <time dateTime={at} title={exact(at)}>{useNow((now) => ago(at, now))}</time>
+/** A moment. With `inLog`, it is shown as a log of the receiver has it, however short it is ago. */
+export function Time({ at, inLog }: { at: string; inLog?: boolean }) {
+  const shown = useNow((now) => (inLog ? short(at, now) : moment(at, now)))
+  return <time dateTime={at} title={`${exact(at)}, ${ago(at, Date.now())}`}>{shown}</time>
 }
 
 type ButtonProps = {
@@ -102,18 +104,19 @@ export function Note({ tone, children }: { tone: Tone; children: ComponentChildr
 }
 
 const REASONS: Record<string, string> = {
-  failures: 'Disabled, because its deliveries kept failing.',
-  gone: 'Disabled, because the receiver answered 410 Gone.',
-  manual: 'Disabled by a person.',
+  failures: 'because its deliveries kept failing',
+  gone: 'because the receiver answered 410 Gone',
+  manual: 'by a person',
 }
 
-/** Why a webhook is disabled, and when it is tried again. */
+/** Since when and why a webhook is disabled, and when it is tried again. */
 export function DisabledNote({ webhook }: { webhook: Webhook }) {
   if (webhook.status !== 'disabled') return null
   return (
     <>
-      {REASONS[webhook.disabled_reason ?? ''] ?? 'Disabled.'}{' '}
-      {webhook.next_trial_at ? <>It is tried again by itself <Time at={webhook.next_trial_at} />.</> : 'It stays disabled until it is enabled.'}
+      Disabled {REASONS[webhook.disabled_reason ?? ''] ?? ''}
+      {webhook.disabled_at ? <>, <Time at={webhook.disabled_at} /></> : null}.{' '}
+      {webhook.next_trial_at ? <>One of its events is tried again <Time at={webhook.next_trial_at} />; if that succeeds, it is enabled by itself.</> : 'It stays disabled until somebody enables it.'}
     </>
   )
 }
@@ -188,7 +191,8 @@ export function Dialog({ title, children, onClose }: { title: string; children: 
     return () => shown?.close()
   }, [])
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+    // A dialog that gives way to another one is closed too, and must not close that one.
+    <dialog ref={dialog} aria-labelledby={id} onClose={() => { if (dialog.current) onClose() }}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>

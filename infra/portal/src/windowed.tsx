@@ -45,8 +45,8 @@ type LineProperties<T> = { item: T; position: number; size: number; height: numb
 /** A row that stays as it is while its item does: scrolling draws only the rows that come into view. */
 class Line<T> extends Component<LineProperties<T>> {
   override shouldComponentUpdate(next: LineProperties<T>): boolean {
-    const { item, position, size } = this.props
-    return next.item !== item || next.position !== position || next.size !== size
+    const { item, position, size, height } = this.props
+    return next.item !== item || next.position !== position || next.size !== size || next.height !== height
   }
 
   override render({ item, position, size, height, row }: LineProperties<T>) {

@@ -38,6 +38,7 @@ const scenes = ({ orders, long }) => ({
   },
   reached: async (page) => {
     await show(page, '/events/new')
+    await page.waitForFunction(() => document.querySelector('textarea')?.value)
     await page.getByRole('button', { name: 'Who would get it?' }).click()
     await page.locator('.finding').first().waitFor()
   },

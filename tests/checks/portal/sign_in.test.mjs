@@ -1,7 +1,7 @@
 // Signing in and out, what stays in the browser, and sessions that may do less.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { makeLink, openPortal, show, startBrowser, startHookline, startReceiver } from './stage.mjs'
+import { ask, makeLink, openPortal, show, startBrowser, startHookline, startReceiver } from './stage.mjs'
 
 let hookline, receiver, browser, webhook, other
 
@@ -51,7 +51,7 @@ test('signing out ends the session on the server too', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor()
   assert.equal(await page.evaluate(() => sessionStorage.length), 0)
-  const answer = await fetch(`${hookline.url}/v1/webhooks`, { headers: { authorization: `Bearer ${token}` } })
+  const answer = await ask(`${hookline.url}/v1/webhooks`, { headers: { authorization: `Bearer ${token}` } })
   assert.equal(answer.status, 401)
   await context.close()
 })
@@ -59,7 +59,7 @@ test('signing out ends the session on the server too', async () => {
 test('a session that ends elsewhere leads to a page that says so', async () => {
   const { page, context } = await openPortal(browser, hookline)
   const token = await page.evaluate(() => JSON.parse(sessionStorage.getItem('hookline-session')).token)
-  await fetch(`${hookline.url}/v1/portal-sessions`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
+  await ask(`${hookline.url}/v1/portal-sessions`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } })
   await page.evaluate(() => { location.hash = '#/events' })
   await page.getByRole('heading', { name: 'Your session is over' }).waitFor()
   assert.equal(await page.evaluate(() => sessionStorage.getItem('hookline-session')), null)

@@ -1,11 +1,16 @@
-// What the checks of the portal run against: Hookline as a process, a receiver that can fail and heal, and a browser.
+// What the checks of the portal run against: Hookline as a process or a deployed stack, a receiver that can fail and heal, and a browser.
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, request as httpRequest } from 'node:http'
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 
-const TOKEN = 'hl_checks_of_the_portal_0123456789abcdef'
+/** A deployed stack: its address, and a platform token. Without them, a process is started. */
+const { HOOKLINE_URL: STACK, HOOKLINE_TOKEN } = process.env
+const TOKEN = STACK ? HOOKLINE_TOKEN : 'hl_checks_of_the_portal_0123456789abcdef'
+/** How much longer than a process a stack may take. */
+const PATIENCE = STACK ? 6 : 1
 
 /** Starts a program, and returns it with the address that it says it listens on. */
 async function listening(program, ...options) {
@@ -23,8 +28,12 @@ async function listening(program, ...options) {
   return { url, stop }
 }
 
-/** Starts Hookline. `url` is where the page is: the process, or what serves the page from the disk in front of it. */
+/**
+ * Starts Hookline, or takes a new account of the deployed stack. `url` is where the page is: the process, or what serves the page from the
+ * disk in front of it.
+ */
 export async function startHookline(...options) {
+  if (STACK) return { url: STACK, stop: () => {}, api: apiOf(STACK, `portal-${randomUUID()}`) }
   const common = ['--ephemeral', '--token', TOKEN, '--listen', '127.0.0.1:0', '--log-level', 'off']
   const hookline = await listening(process.env.HOOKLINE_LOCAL, ...common, ...options)
   const api = apiOf(hookline.url)
@@ -38,15 +47,33 @@ export async function startHookline(...options) {
 }
 
 /** Returns a function that calls the API. An answer of another status than the expected one is an error. */
-function apiOf(url) {
+function apiOf(url, account) {
   return async (method, path, body, expected) => {
-    const headers = { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
-    const response = await fetch(url + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
+    const headers = {
+      authorization: `Bearer ${TOKEN}`,
+      ...(account && { 'hookline-account': account }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    }
+    const response = await ask(url + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
     const answer = response.status === 204 ? undefined : await response.json()
     const isExpected = expected === undefined ? response.ok : response.status === expected
     if (!isExpected) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
     return answer
   }
+}
+
+/**
+ * Sends a request. The emulator of AWS routes by names that not every resolver takes to be this machine, and `fetch` sets the header `Host`
+ * by itself.
+ */
+export async function ask(url, { method = 'GET', headers = {}, body } = {}) {
+  const { hostname, host, port, pathname, search } = new URL(url)
+  if (!hostname.endsWith('.localhost')) return fetch(url, { method, headers, body })
+  const request = httpRequest({ host: '127.0.0.1', port, path: pathname + search, method, headers: { ...headers, host } })
+  request.end(body)
+  const [response] = await once(request, 'response')
+  const text = Buffer.concat(await response.toArray()).toString()
+  return { status: response.statusCode, ok: response.statusCode < 300, json: async () => JSON.parse(text) }
 }
 
 /** Makes a link, on the address that serves the page. */
@@ -85,7 +112,7 @@ export const startBrowser = () =>
 export async function openPortal(browser, hookline, { link = {}, path = '/webhooks', ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(15_000 * PATIENCE)
   const faults = []
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('console', (message) => {
@@ -109,7 +136,7 @@ export async function settled(page) {
 }
 
 /** Waits until `condition` returns a value that counts, and returns it. */
-export async function until(condition, what = 'the condition', patienceMs = 20_000) {
+export async function until(condition, what = 'the condition', patienceMs = 20_000 * PATIENCE) {
   const end = Date.now() + patienceMs
   for (;;) {
     const value = await condition()

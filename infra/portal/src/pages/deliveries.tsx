@@ -7,7 +7,14 @@ import { Empty, Failed, Outcome, Skeleton, Status, Time } from '../ui'
 import { Windowed } from '../windowed'
 
 const STATUSES = ['pending', 'delivered', 'failed', 'held', 'cancelled']
-export const ROW_PX = 40
+
+/** The height of a row, in pixels, which the style sheet gives it: on a telephone it has two lines. */
+export const rowHeight = (): number => (matchMedia('(max-width: 760px)').matches ? 60 : 40)
+
+/** The heads of the columns of `DeliveryRow`. Each cell says by itself what it is, so a screen reader needs none. */
+export function DeliveryHeads({ name = 'Type' }: { name?: string }) {
+  return <div class="delivery heads" aria-hidden="true"><span>Status</span><span>{name}</span><span>Answer</span><span class="wide">Duration</span><span class="wide">Attempts</span><span class="wide when">Published</span></div>
+}
 
 export function Deliveries({ webhook, parameters }: { webhook: string; parameters: URLSearchParams }) {
   const status = parameters.get('status') ?? ''
@@ -21,6 +28,7 @@ export function Deliveries({ webhook, parameters }: { webhook: string; parameter
       <div class="row filters">
         <select aria-label="Status" value={status} onChange={choose('status')}><option value="">Any status</option>{STATUSES.map((name) => <option key={name}>{name}</option>)}</select>
         <select aria-label="Type" value={type} onChange={choose('type')}><option value="">Any type</option>{types.map((name) => <option key={name}>{name}</option>)}</select>
+        {status === 'failed' || status === 'held' ? <a href={link('webhooks', webhook, 'recover')}>Recover these</a> : null}
         <span class="live">Live</span>
       </div>
       {list.problem ? <Failed problem={list.problem} retry={list.reload} /> : null}
@@ -30,8 +38,8 @@ export function Deliveries({ webhook, parameters }: { webhook: string; parameter
           : <Empty title="No deliveries yet"><p>Send a test from the overview, or publish an event of a type that the webhook subscribes to.</p></Empty>
       ) : (
         <>
-          <div class="delivery heads" aria-hidden="true"><span>Status</span><span>Type</span><span>Answer</span><span class="wide">Duration</span><span class="wide">Attempts</span><span class="wide when">Published</span></div>
-          <Windowed items={list.items} hasMore={list.hasMore} height={ROW_PX} label="Deliveries" onEnd={list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
+          <DeliveryHeads />
+          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Deliveries" onEnd={list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
         </>
       )}
       {list.hasMore && list.loading ? <p class="muted" role="status">Reading older ones…</p> : null}

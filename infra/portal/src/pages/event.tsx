@@ -6,7 +6,7 @@ import { Icon } from '../icon'
 import { Payload } from '../raw'
 import { link } from '../route'
 import { Button, CopyButton, Failed, NoPage, Skeleton, Time } from '../ui'
-import { DeliveryRow } from './deliveries'
+import { DeliveryHeads, DeliveryRow } from './deliveries'
 
 const LIVE_MS = 3_000
 
@@ -15,7 +15,10 @@ export function EventPage({ id }: { id: string }) {
   const { value: event, problem, reload } = useApi<EventWithDeliveries>(path, LIVE_MS)
   const [further, setFurther] = useState<{ deliveries: Delivery[]; cursor: string | null }>()
   const webhooks = useApi<Page<Webhook>>('/v1/webhooks?limit=100')
-  const nameOf = (id: string) => webhooks.value?.data.find((webhook) => webhook.id === id)?.url ?? id
+  const nameOf = (id: string) => {
+    const webhook = webhooks.value?.data.find((webhook) => webhook.id === id)
+    return webhook?.description || webhook?.url || id
+  }
   const action = useAction()
   const cursor = further ? further.cursor : event?.next_cursor
   const more = useCallback(
@@ -44,7 +47,7 @@ export function EventPage({ id }: { id: string }) {
       <section>
         <h2>Deliveries</h2>
         {deliveries.length === 0 ? <p class="muted">No webhook gets it: none that was enabled subscribed to this type, or their filters did not match.</p> : (
-          <ul class="rows">{deliveries.map((delivery) => <li key={delivery.id}><DeliveryRow delivery={delivery} name={nameOf(delivery.webhook_id)} /></li>)}</ul>
+          <><DeliveryHeads name="Webhook" /><ul class="rows">{deliveries.map((delivery) => <li key={delivery.id}><DeliveryRow delivery={delivery} name={nameOf(delivery.webhook_id)} /></li>)}</ul></>
         )}
         {action.problem ? <Failed problem={action.problem} /> : null}
         {cursor ? <p class="row"><Button busy={action.busy} onClick={() => void more(cursor)}>Show more</Button></p> : null}

@@ -6,7 +6,7 @@ import { Icon } from '../icon'
 import { link, setParameters } from '../route'
 import { Empty, Failed, Skeleton, Time } from '../ui'
 import { Windowed } from '../windowed'
-import { ROW_PX } from './deliveries'
+import { rowHeight } from './deliveries'
 
 export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
   const type = parameters.get('type') ?? ''
@@ -33,7 +33,7 @@ export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
       ) : (
         <>
           <div class="delivery event heads" aria-hidden="true"><span>Type</span><span>Event</span><span class="wide when">Published</span></div>
-          <Windowed items={list.items} hasMore={list.hasMore} height={ROW_PX} label="Events" onEnd={list.more} row={(event) => (
+          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Events" onEnd={list.more} row={(event) => (
             <a class="delivery event" href={link('events', event.id)}>
               <code class="clip">{event.type}</code>
               <code class="muted clip">{event.id}</code>

@@ -5,7 +5,7 @@ import { LatencyChart } from '../charts/latency'
 import { useAction, useApi } from '../data'
 import { link } from '../route'
 import { Button, Failed, Skeleton } from '../ui'
-import { DeliveryRow } from './deliveries'
+import { DeliveryHeads, DeliveryRow } from './deliveries'
 import { HealthFigures } from './webhooks'
 
 const LIVE_MS = 5_000
@@ -29,7 +29,7 @@ export function Overview({ webhook, refused }: { webhook: Webhook; refused: stri
         {deliveries === undefined ? (latest.problem ? null : <Skeleton lines={5} />) : deliveries.length === 0 ? (
           <p class="muted">None yet. Send a test to see one arrive.</p>
         ) : (
-          <ul class="rows">{deliveries.slice(0, SHOWN).map((delivery) => <li key={delivery.id}><DeliveryRow delivery={delivery} /></li>)}</ul>
+          <><DeliveryHeads /><ul class="rows">{deliveries.slice(0, SHOWN).map((delivery) => <li key={delivery.id}><DeliveryRow delivery={delivery} /></li>)}</ul></>
         )}
       </section>
     </>

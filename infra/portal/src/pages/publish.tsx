@@ -1,6 +1,6 @@
 // Publishes an event, and shows beforehand which webhooks would get it.
 import { useEffect, useState } from 'preact/hooks'
-import { type DryRun, type Event, type EventType, type Page, Problem, post } from '../api'
+import { type DryRun, type Event, type EventType, type Page, Problem, type Webhook, post } from '../api'
 import { useSession } from '../context'
 import { useAction, useApi } from '../data'
 import { Icon } from '../icon'
@@ -61,6 +61,8 @@ export function PublishPage() {
 const REASONS: Record<string, string> = { disabled: 'is disabled: the event would be held', event_type: 'does not subscribe to the type', filter: 'has a filter that does not match' }
 
 function Reached({ run }: { run: DryRun }) {
+  const known = useApi<Page<Webhook>>('/v1/webhooks?limit=100')
+  const nameOf = (id: string) => known.value?.data.find((webhook) => webhook.id === id)?.url ?? <code>{id}</code>
   const reached = run.webhooks.filter((webhook) => webhook.delivers).length
   const all = `${run.webhooks.length}${run.next_cursor ? ' or more' : ''} ${run.webhooks.length === 1 ? 'webhook' : 'webhooks'}`
   return (
@@ -71,7 +73,7 @@ function Reached({ run }: { run: DryRun }) {
           <li key={webhook.webhook_id} class="finding">
             <div class="row">
               <span class={`outcome ${webhook.delivers ? 'good-text' : 'muted'}`}><Icon name={webhook.delivers ? 'check' : 'dash'} size={12} />{webhook.delivers ? 'gets it' : 'does not'}</span>
-              <a href={link('webhooks', webhook.webhook_id)}>{webhook.request?.url ?? <code>{webhook.webhook_id}</code>}</a>
+              <a href={link('webhooks', webhook.webhook_id)}>{webhook.request?.url ?? nameOf(webhook.webhook_id)}</a>
               {webhook.reason ? <span class="muted">{REASONS[webhook.reason] ?? webhook.reason}</span> : null}
             </div>
             {webhook.filter ? <p><Mismatch explanation={webhook.filter} /></p> : null}

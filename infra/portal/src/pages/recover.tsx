@@ -11,6 +11,7 @@ const LIVE_MS = 2_000
 const LOST_LIVE_MS = 10_000
 /** Pages of each state that are counted. More would keep the reader waiting; the preview says "at least". */
 const PAGES_MAX = 10
+const DAY_MS = 24 * 60 * 60_000
 
 type Lost = { deliveries: Delivery[]; hasMore: boolean }
 
@@ -48,7 +49,7 @@ function useLost(id: string, round: string) {
   return { lost, problem, reload: read }
 }
 
-export function Recover({ webhook, refused }: { webhook: Webhook; refused: string | undefined }) {
+export function Recover({ webhook, refused, enable }: { webhook: Webhook; refused: string | undefined; enable: () => void }) {
   const path = `/v1/webhooks/${webhook.id}`
   const recoveries = useApi<Page<Recovery>>(`${path}/recoveries?limit=10`, LIVE_MS)
   const progress = (recoveries.value?.data ?? []).map((recovery) => `${recovery.id} ${recovery.status}`).join()
@@ -79,33 +80,36 @@ export function Recover({ webhook, refused }: { webhook: Webhook; refused: strin
         setAsked(false)
       }
     })
-  const isOff = webhook.status === 'disabled' ? 'Enable the webhook first.' : undefined
-  const count = `at least ${chosen.length} ${chosen.length === 1 ? 'event' : 'events'}`
+  const isOff = webhook.status === 'disabled'
+  const held = counted(chosen.filter((delivery) => delivery.status === 'held').length, 'held')
+  const failed = counted(chosen.filter((delivery) => delivery.status !== 'held').length, 'failed')
+  const count = `${lost?.hasMore ? 'at least ' : ''}${chosen.length.toLocaleString('en')} ${chosen.length === 1 ? 'event' : 'events'}`
   return (
     <>
-      {isOff ? <Note tone="plain">While the webhook is disabled, nothing can be sent. Enabling it can send all that is held; afterwards you can recover here.</Note> : null}
+      {isOff ? <EnableFirst lost={lost} refused={refused} enable={enable} /> : null}
       <h2>What was not delivered</h2>
       {problem ? <Failed problem={problem} retry={() => void reload()} /> : null}
+      {lost?.hasMore ? <Note tone="wait">The chart shows the newest {(PAGES_MAX * 100).toLocaleString('en')} of each kind. There are older ones, which a recovery sends too.</Note> : null}
       {lost === undefined ? (problem ? null : <Skeleton lines={5} />) : lost.deliveries.length === 0 ? <p class="muted">Nothing has failed, and nothing is held.</p> : <WindowChart lost={lost.deliveries} window={window} choose={choose} />}
-      <section>
+      {isOff ? null : <section>
         <h2>Send it again</h2>
+        <p class="muted">Everything since the webhook was added, or what was published between two moments.</p>
         <div class="row end">
           <Field label="From" fault={action.problem?.at('/since')}>{(attributes) => <input {...attributes} type="datetime-local" step="1" size={20} value={since} onInput={(event) => setSince(event.currentTarget.value)} />}</Field>
           <Field label="Until" fault={action.problem?.at('/until')}>{(attributes) => <input {...attributes} type="datetime-local" step="1" size={20} value={until} onInput={(event) => setUntil(event.currentTarget.value)} />}</Field>
-          <Button onClick={() => choose(undefined)} refused={window ? undefined : 'No window is chosen.'}>All that is kept</Button>
+          <Button onClick={() => choose({ from: Date.now() - DAY_MS, to: Date.now() })}>Last 24 hours</Button>
+          {window ? <Button kind="quiet" onClick={() => choose(undefined)}>Clear</Button> : null}
         </div>
-        <p />
-        <label class="check"><input type="checkbox" checked={includeFailed} onChange={(event) => setIncludeFailed(event.currentTarget.checked)} /><span>Failed deliveries too, not only held ones</span></label>
-        <p />
+        <label class="check apart"><input type="checkbox" checked={includeFailed} onChange={(event) => setIncludeFailed(event.currentTarget.checked)} /><span>Failed deliveries too, not only held ones</span></label>
         {action.problem ? <Failed problem={action.problem} /> : null}
         <div class="row">
-          <Button kind="primary" icon="retry" refused={refused ?? isOff} onClick={() => setAsked(true)}>Recover</Button>
-          <span aria-live="polite">{lost ? <>Sends {count} again{lost.hasMore ? '; only the newest are counted here' : ''}.</> : null}</span>
+          <Button kind="primary" icon="retry" refused={refused} onClick={() => setAsked(true)}>Recover</Button>
+          <span aria-live="polite">{lost ? <>{count}: {held}, {failed}, and any that was never attempted.</> : null}</span>
         </div>
-      </section>
+      </section>}
       {isAsked ? (
         <Dialog title="Send them again?" onClose={() => setAsked(false)}>
-          <p>This sends {count} to the webhook, oldest first. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
+          <p>This sends {count} to the webhook, oldest first: {held}, {failed}, and any that was never attempted. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
           <div class="row"><Button onClick={() => setAsked(false)}>Do not send</Button><Button kind="primary" busy={action.busy} onClick={() => void begin()}>Send them again</Button></div>
         </Dialog>
       ) : null}
@@ -120,14 +124,33 @@ export function Recover({ webhook, refused }: { webhook: Webhook; refused: strin
   )
 }
 
+const counted = (count: number, what: string): string => `${count.toLocaleString('en')} ${what}`
+
+/** What to do while the webhook is disabled, in its order. */
+function EnableFirst({ lost, refused, enable }: { lost: Lost | undefined; refused: string | undefined; enable: () => void }) {
+  const count = (status: string) => lost?.deliveries.filter((delivery) => delivery.status === status).length ?? 0
+  const held = count('held')
+  const failed = count('failed')
+  return (
+    <div class="note plain steps">
+      <ol>
+        <li>Make sure that your receiver works again.</li>
+        <li>Enable the webhook. {held ? <>It then gets what is held, {held.toLocaleString('en')}{lost?.hasMore ? ' or more' : ''}, oldest first.</> : 'Nothing is held for it.'}</li>
+        {failed ? <li>Come back here, and send again what had failed before it was disabled: {failed.toLocaleString('en')}{lost?.hasMore ? ' or more' : ''}.</li> : null}
+      </ol>
+      <Button kind="primary" refused={refused} onClick={enable}>Enable…</Button>
+    </div>
+  )
+}
+
 function RecoveryItem({ recovery }: { recovery: Recovery }) {
   const isRunning = recovery.status === 'running'
   return (
     <li class="recovery">
       <Status of={recovery.status} />
       <div>
-        <div><strong class="numbers">{recovery.sent.toLocaleString('en')}</strong> sent, of <span class="numbers">{recovery.looked_at.toLocaleString('en')}</span> events looked at</div>
-        <div class="muted small">{exact(recovery.since)} to {exact(recovery.until)}{recovery.include_failed ? '' : ', without failed ones'}</div>
+        <div><strong class="numbers">{recovery.sent.toLocaleString('en')}</strong> sent again</div>
+        <div class="muted small">{exact(recovery.since)} to {exact(recovery.until)}{recovery.include_failed ? '' : ', without failed ones'}; <span class="numbers">{recovery.looked_at.toLocaleString('en')}</span> events of the account were looked at</div>
         {isRunning ? <progress aria-label="The recovery is running" /> : null}
       </div>
       <span class="muted"><Time at={recovery.started_at} /></span>

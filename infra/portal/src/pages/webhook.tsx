@@ -1,5 +1,5 @@
 // A webhook: what it is, and the tabs about it.
-import { type Delivery, type Page, type Webhook, patch } from '../api'
+import { type Delivery, type Page, type Webhook, type WebhookHealth, patch } from '../api'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { useRefusal, useSession } from '../context'
 import { useApi } from '../data'
@@ -11,9 +11,9 @@ import { Overview } from './overview'
 import { Recover } from './recover'
 import { Rotation } from './secret'
 import { Verify } from './verify'
-import { WebhookActions } from './webhook_actions'
+import { type Question, WebhookActions } from './webhook_actions'
 import { WebhookForm } from './webhook_form'
-import { HeldCount } from './webhooks'
+import { HeldCount, LastFailure } from './webhooks'
 
 const TABS = [['', 'Overview'], ['deliveries', 'Deliveries'], ['settings', 'Settings'], ['recover', 'Recover'], ['verify', 'Verify']] as const
 /** A polled webhook has no deliveries of which anything could be told. */
@@ -24,6 +24,8 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
   const { value: webhook, problem, reload, set } = useApi<Webhook>(`/v1/webhooks/${id}`, LIVE_MS)
   const isOff = webhook?.status === 'disabled' && webhook.delivery !== 'poll'
   const held = useApi<Page<Delivery>>(isOff ? `/v1/webhooks/${id}/deliveries?status=held&limit=100` : undefined, LIVE_MS)
+  const health = useApi<WebhookHealth>(isOff ? `/v1/webhooks/${id}/health` : undefined, LIVE_MS)
+  const [asked, ask] = useState<Question>()
   const refused = useRefusal()
   const isBound = useSession().webhook_id
   if (!webhook) return problem ? <NoPage problem={problem} retry={reload} /> : <Skeleton lines={8} />
@@ -32,20 +34,25 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
       {isBound ? null : <nav aria-label="Where you are" class="crumbs"><a href={link('webhooks')}>Webhooks</a><Icon name="chevron" size={12} /></nav>}
       <div class="title tight">
         <h1 class="url">{webhook.url ?? 'Polled webhook'}<Status of={webhook.status} /></h1>
-        <WebhookActions webhook={webhook} held={held.value} refused={refused} changed={set} />
+        <WebhookActions webhook={webhook} held={held.value} refused={refused} asked={asked} ask={ask} changed={set} />
       </div>
+      {webhook.status === 'disabled' ? (
+        <Note tone="bad">
+          <DisabledNote webhook={webhook} /> <LastFailure health={health.value} /> <HeldCount held={held.value} />
+          {held.value?.data.length ? <> <a href={`${link('webhooks', id, 'deliveries')}?status=held`}>See what is held</a></> : null}
+        </Note>
+      ) : null}
       <div class="meta">
         {webhook.description ? <span>{webhook.description}</span> : null}
         <span><code>{webhook.id}</code><CopyButton text={webhook.id} label="" of="the webhook's id" /></span>
         <span>added&nbsp;<Time at={webhook.created_at} /></span>
         {webhook.expires_at ? <span>deleted by itself&nbsp;<Time at={webhook.expires_at} /></span> : null}
       </div>
-      {webhook.status === 'disabled' ? <Note tone="bad"><DisabledNote webhook={webhook} /> <HeldCount held={held.value} /></Note> : null}
       {problem ? <Failed problem={problem} retry={reload} /> : null}
       <Tabs id={id} tab={tab} isPolled={webhook.delivery === 'poll'} />
       {tab === 'deliveries' ? <Deliveries webhook={id} parameters={parameters} /> : null}
       {tab === 'settings' ? <Settings webhook={webhook} refused={refused} changed={set} /> : null}
-      {tab === 'recover' ? <Recover webhook={webhook} refused={refused} /> : null}
+      {tab === 'recover' ? <Recover webhook={webhook} refused={refused} enable={() => ask('enable')} /> : null}
       {tab === 'verify' ? <Verify webhook={webhook} /> : null}
       {tab === '' ? <Overview webhook={webhook} refused={refused} /> : null}
     </>

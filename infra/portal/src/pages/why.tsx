@@ -66,16 +66,31 @@ export function WhyPage() {
   )
 }
 
+type Found = { code: string; detail: string; headers: string[] }
+
+/** Findings that say the same of several headers are one. A header whose failure is explained is not called unexplained, too. */
+function grouped(findings: Diagnosis['findings']): Found[] {
+  const explained = new Set(findings.filter((finding) => !['valid', 'unexplained'].includes(finding.code)).map((finding) => finding.header))
+  const found: Found[] = []
+  for (const { code, detail, header } of findings) {
+    if (code === 'unexplained' && explained.has(header)) continue
+    const same = found.find((one) => one.code === code && one.detail === detail)
+    if (same) same.headers.push(header)
+    else found.push({ code, detail, headers: [header] })
+  }
+  return found
+}
+
 function Findings({ diagnosis: { valid, findings } }: { diagnosis: Diagnosis }) {
   return (
     <>
       <Note tone={valid ? 'good' : 'bad'}><strong>{valid ? 'Every signature holds.' : 'Not every signature holds.'}</strong></Note>
       <ul class="rows">
-        {findings.map((finding, index) => {
+        {grouped(findings).map((finding, index) => {
           const isGood = finding.code === 'valid'
           return (
             <li key={index} class="finding">
-              <div class="row"><span class={`outcome ${isGood ? 'good-text' : 'bad-text'}`}><Icon name={isGood ? 'check' : 'cross'} size={12} /><strong>{finding.code.replaceAll('_', ' ')}</strong></span><code class="muted">{finding.header}</code></div>
+              <div class="row"><span class={`outcome ${isGood ? 'good-text' : 'bad-text'}`}><Icon name={isGood ? 'check' : 'cross'} size={12} /><strong>{finding.code.replaceAll('_', ' ')}</strong></span>{finding.headers.map((header) => <code key={header} class="muted">{header}</code>)}</div>
               <p>{finding.detail}</p>
             </li>
           )
