@@ -79,8 +79,18 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a session that was ended goes on in a process that knows it",
         file: "functions/api/src/token_cache.rs",
-        old: "Some(token) if token.session.is_some() => {}",
-        new: "Some(token) if token.session.is_some() && !MUTANT => {}",
+        old: "            return Ok(found.filter(is_open).map(Arc::new));",
+        new: "            let found = found.filter(is_open).map(Arc::new);
+            if MUTANT && let Some(token) = &found {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, (token.clone(), now.plus(CACHED)));
+            }
+            return Ok(found);",
+    },
+    Mutant {
+        name: "a session lasts for ever",
+        file: "functions/api/src/token_cache.rs",
+        old: "token.session.is_some_and(|session| now < session.until)",
+        new: "token.session.is_some_and(|session| MUTANT || now < session.until)",
     },
     Mutant {
         name: "an event is sent after its retention",
@@ -535,6 +545,7 @@ const SEEDS: u64 = 2_000;
 const CAUGHT_BY: &[(&str, u64)] = &[
     ("a task is deleted although its successor could not be enqueued", 63),
     ("a replay is judged by the present catalogue", 113),
+    ("a link to the portal works twice", 238),
     ("an event is sent after its retention", 42),
     ("a rotated secret signs for ever", 66),
     ("an event is acknowledged before its tasks are enqueued", 44),

@@ -14,6 +14,7 @@ use axum::{
 };
 use domain::{
     account::AccountId,
+    id::TokenId,
     portal::Session,
     token::{Scope, Token},
 };
@@ -94,10 +95,11 @@ pub(crate) struct Reader(pub(crate) AccountId);
 pub(crate) struct PublishingManager(pub(crate) AccountId);
 /// A caller with the scope `platform`.
 pub(crate) struct Platform(pub(crate) Caller);
-/// The account of a caller with the scope `manage` who may make links to the portal, and whether it may publish too.
+/// The account of a caller with the scope `manage` who may make links to the portal, whether it may publish too, and its token.
 pub(crate) struct LinkMaker {
     pub(crate) account: AccountId,
     pub(crate) publishes: bool,
+    pub(crate) token: TokenId,
 }
 
 /// A session of the portal, by the SHA-256 of its token.
@@ -200,7 +202,7 @@ from_request!(LinkMaker, |caller| {
             "There is no portal for the account 'platform', which only platform tokens may use.",
         ));
     }
-    Ok(Self { account, publishes: caller.has(Scope::Publish) })
+    Ok(Self { account, publishes: caller.has(Scope::Publish), token: caller.token.id })
 });
 from_request!(AnySession, |caller| {
     match caller.session() {

@@ -51,7 +51,7 @@ pub(crate) struct PortalLink {
     responses((status = 201, description = "The link.", body = PortalLink), (status = 404, description = "")),
 ))]
 pub(crate) async fn create(
-    LinkMaker { account, publishes }: LinkMaker,
+    LinkMaker { account, publishes, token }: LinkMaker,
     State(state): State<Arc<ApiState>>,
     uri: Uri,
     headers: HeaderMap,
@@ -65,7 +65,7 @@ pub(crate) async fn create(
         new.webhook = Some(find(app, &account, id).await?.id);
     }
     new.publish &= publishes;
-    tracing::info!(%account, read_only = new.read_only, publish = new.publish, webhook_id = new.webhook.map(tracing::field::display), "portal link made");
+    tracing::info!(%account, token_id = %token, read_only = new.read_only, publish = new.publish, webhook_id = new.webhook.map(tracing::field::display), "portal link made");
     let made = portal::make_link(app, account, new).await?;
     let url = format!("{origin}/portal#code={}", made.code);
     Ok((StatusCode::CREATED, Json(PortalLink { url, expires_at: made.until.to_string() })))
@@ -101,13 +101,17 @@ fn session_length(raw: &RawValue) -> Result<Duration, Faults> {
 /// Returns the origin that the caller has reached the API at, to which the link leads.
 ///
 /// # Errors
-/// 400 if the request names no host.
+/// 400 if the request names no host, or several hosts or schemes.
 fn origin(uri: &Uri, headers: &HeaderMap) -> Result<String, Problem> {
     let no_host = || Problem::malformed("The request names no host, or several.");
     let of_header = single(headers, header::HOST).map_err(|()| no_host())?.and_then(|host| host.to_str().ok());
     let host = of_header.or_else(|| uri.authority().map(Authority::as_str)).ok_or_else(no_host)?;
-    let forwarded = single(headers, "x-forwarded-proto").ok().flatten().and_then(|scheme| scheme.to_str().ok());
-    let scheme = match uri.scheme_str().or(forwarded) {
+    let several = || Problem::malformed("X-Forwarded-Proto is sent twice.");
+    let forwarded =
+        single(headers, "x-forwarded-proto").map_err(|()| several())?.and_then(|schemes| schemes.to_str().ok());
+    // Each proxy appends the scheme that it was reached by.
+    let outermost = forwarded.and_then(|schemes| schemes.split(',').next()).map(str::trim);
+    let scheme = match uri.scheme_str().or(outermost) {
         Some("https") => "https",
         _ => "http",
     };

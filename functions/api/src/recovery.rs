@@ -9,6 +9,7 @@ use crate::{
     fields,
     path::{Named, Path},
     problem::Problem,
+    session::Only,
     state::ApiState,
     webhooks::find,
 };
@@ -102,6 +103,7 @@ impl RecoveryView {
 ))]
 pub(crate) async fn recover(
     Manager(account): Manager,
+    only: Only,
     State(state): State<Arc<ApiState>>,
     Path(id): Path<WebhookId>,
     body: SmallBody,
@@ -109,6 +111,7 @@ pub(crate) async fn recover(
     let app = &state.app;
     let webhook = find(app, &account, id).await?;
     let new = read_new(body.fields_if_any()?, app.clock.now())?;
+    only.may_widen(new.backfill)?;
     let begun = recovery::begin(app, &account, webhook.id, new).await?;
     tracing::info!(
         %account, webhook_id = %id, recovery_id = %begun.id, since = %begun.since, until = %begun.until, "recovery begun"

@@ -24,6 +24,8 @@ const OWN: (&str, &str) = ("DELETE", "/v1/portal-sessions");
 const READING: &[(&str, &str)] =
     &[("POST", "/v1/signatures/debug"), ("POST", "/v1/filters/test"), ("POST", "/v1/events/dry-run"), OWN];
 
+const POLL: &str = "/v1/webhooks/{id}/poll";
+
 /// The routes about no single webhook or delivery that a bound session may use. Their handlers take [`Only`], or show nothing of the
 /// account.
 const RESTRICTING: &[(&str, &str)] = &[
@@ -50,6 +52,9 @@ pub(crate) fn judge(session: &Session, request: &Parts) -> Result<(), Problem> {
     let is_safe = [Method::GET, Method::HEAD].contains(&request.method);
     if session.read_only && !is_safe && !READING.contains(&route) {
         return Err(Problem::forbidden("The session is read-only."));
+    }
+    if session.read_only && pattern == POLL {
+        return Err(Problem::forbidden("A read-only session cannot poll: what is polled is signed anew."));
     }
     let Some(only) = session.webhook else { return Ok(()) };
     if RESTRICTING.contains(&route) {
@@ -79,6 +84,17 @@ impl Only {
             Some(id) => Ok(Some(find(app, account, id).await?)),
             None => Ok(None),
         }
+    }
+
+    /// Judges a request that changes which events the webhook gets. `changes` is whether it does.
+    ///
+    /// # Errors
+    /// 403 if it does and the caller sees one webhook alone: that would show it other events of the account.
+    pub(crate) fn may_widen(&self, changes: bool) -> Result<(), Problem> {
+        if changes && self.0.is_some() {
+            return Err(Problem::forbidden("A session of one webhook cannot change which events that webhook gets."));
+        }
+        Ok(())
     }
 
     /// Whether the caller sees a webhook.

@@ -354,6 +354,7 @@ impl Change {
 ))]
 pub(crate) async fn update(
     Manager(account): Manager,
+    only: Only,
     State(state): State<Arc<ApiState>>,
     Path(id): Path<WebhookId>,
     body: SmallBody,
@@ -363,6 +364,7 @@ pub(crate) async fn update(
     check_known(app, &mut fields, Some((&account, id))).await?;
     let webhook = find(app, &account, id).await?;
     let change = Change::read(fields, app.endpoint_policy, webhook.is_polled(), app.clock.now())?;
+    only.may_widen(change.events.is_some() || change.filter.is_some())?;
     if change.status == Some(WebhookStatus::Enabled) {
         // Announce the disabling before a recovery can begin. A recovery gives the deliveries a new run, after which their
         // tasks no longer announce it.

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Session } from './api'
 import { type Theme, applyTheme, theme } from './brand'
 import { SessionContext } from './context'
+import { useAction } from './data'
 import { DeliveryPage } from './pages/delivery'
 import { EventPage } from './pages/event'
 import { EventsPage } from './pages/events'
@@ -14,7 +15,7 @@ import { WhyPage } from './pages/why'
 import { type Route, link, useRoute } from './route'
 import { end } from './session'
 import { Icon } from './icon'
-import { Note, useNow } from './ui'
+import { Button, Failed, Note, useNow } from './ui'
 
 type Properties = { session: Session; name: string; onSignOut: () => void; onOver: () => void }
 
@@ -25,6 +26,7 @@ export function App({ session, name, onSignOut, onOver }: Properties) {
   const route = useRoute()
   const main = useRef<HTMLElement>(null)
   const minutes = useNow((now) => Math.max(0, Math.ceil((Date.parse(session.expires_at) - now) / 60_000)))
+  const leaving = useAction()
   const where = route.path.join('/')
   useEffect(() => {
     if (minutes === 0) onOver()
@@ -54,11 +56,12 @@ export function App({ session, name, onSignOut, onOver }: Properties) {
           <div class="account">
             <span class="account-name" title="The account that this session is for">{session.account}</span>
             <ThemeSwitch />
-            <button type="button" class="quiet" onClick={() => void end().then(onSignOut)}>Sign out</button>
+            <Button kind="quiet" busy={leaving.busy} onClick={() => void leaving.run(() => end().then(onSignOut))}>Sign out</Button>
           </div>
         </div>
       </header>
       <div class="banners" role="status">
+        {leaving.problem ? <Failed problem={leaving.problem} /> : null}
         {session.read_only ? <Note tone="plain">This link only lets you look. Buttons that change something are off.</Note> : null}
         {minutes > 0 && minutes <= WARNING_MINUTES ? <Note tone="wait">Your session ends in {minutes} min. Get a new link to go on.</Note> : null}
       </div>

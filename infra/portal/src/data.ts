@@ -43,11 +43,15 @@ export type List<T> = {
   problem?: Problem | undefined
   hasMore: boolean
   loading: boolean
+  /** Whether the latest pages had nothing in them, so that only the reader may ask for older ones. */
+  isThin: boolean
   more: () => void
   reload: () => void
 }
 
 const LIVE_MS = 3_000
+/** The most empty pages that are read at once. */
+const PAGES_MAX = 5
 
 /** Reads a list page by page. While `live`, what is new at its top, and what has changed there, is read every few seconds. */
 export function useList<T extends { id: string }>(path: string | undefined, live: boolean): List<T> {
@@ -55,13 +59,14 @@ export function useList<T extends { id: string }>(path: string | undefined, live
   const [cursor, setCursor] = useState<string | null>()
   const [problem, setProblem] = useState<Problem>()
   const [loading, setLoading] = useState(false)
+  const [isThin, setThin] = useState(false)
   const [round, setRound] = useState(0)
   const generation = useRef(0)
   // The top and the end of the list are read independently: neither must wait for the other.
   const busy = useRef({ top: false, end: false })
 
   const read = useCallback(
-    async (from: string | null | undefined, merge: (before: T[] | undefined, page: T[]) => T[]) => {
+    async (from: string | null | undefined, pagesMax: number, merge: (before: T[] | undefined, page: T[]) => T[]) => {
       const part = from ? 'end' : 'top'
       if (!path || busy.current[part]) return
       busy.current[part] = true
@@ -70,13 +75,16 @@ export function useList<T extends { id: string }>(path: string | undefined, live
         let next: string | null | undefined = from
         let found: T[] = []
         // A page may be empty although others follow.
+        let left = pagesMax
         do {
           const page: Page<T> = await get<Page<T>>(next ? `${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(next)}` : path)
           found = found.concat(page.data)
           next = page.next_cursor ?? null
-        } while (found.length === 0 && next && mine === generation.current)
+          left -= 1
+        } while (found.length === 0 && next && left > 0 && mine === generation.current)
         if (mine !== generation.current) return
         setItems((before) => merge(before, found))
+        if (pagesMax > 1) setThin(found.length === 0 && Boolean(next))
         setProblem(undefined)
         setCursor((before) => (from || before === undefined ? next : before))
       } catch (error) {
@@ -98,17 +106,18 @@ export function useList<T extends { id: string }>(path: string | undefined, live
     setCursor(undefined)
     setProblem(undefined)
     setLoading(true)
-    void read(null, (_, page) => page)
+    setThin(false)
+    void read(null, PAGES_MAX, (_, page) => page)
   }, [path, round, read])
 
   useEffect(() => {
     if (!live) return
     const timer = setInterval(() => {
       if (document.hidden) return
-      void read(null, (before, page) => {
+      void read(null, 1, (before, page) => {
         // The page tells all from its last entry on. What is older was read before. Ids are ordered by time.
         const last = page[page.length - 1]?.id
-        return last === undefined ? page : page.concat((before ?? []).filter((item) => item.id < last))
+        return last === undefined ? (before ?? page) : page.concat((before ?? []).filter((item) => item.id < last))
       })
     }, LIVE_MS)
     return () => clearInterval(timer)
@@ -117,13 +126,13 @@ export function useList<T extends { id: string }>(path: string | undefined, live
   const more = useCallback(() => {
     if (!cursor) return
     setLoading(true)
-    void read(cursor, (before, page) => {
+    void read(cursor, PAGES_MAX, (before, page) => {
       const seen = new Set((before ?? []).map((item) => item.id))
       return (before ?? []).concat(page.filter((item) => !seen.has(item.id)))
     })
   }, [cursor, read])
   const reload = useCallback(() => setRound((before) => before + 1), [])
-  return { items, problem, hasMore: Boolean(cursor), loading, more, reload }
+  return { items, problem, hasMore: Boolean(cursor), loading, isThin, more, reload }
 }
 
 /** Runs an action, and says whether it runs and what went wrong. */

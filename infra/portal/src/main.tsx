@@ -3,7 +3,7 @@ import { render } from 'preact'
 import { useLayoutEffect, useState } from 'preact/hooks'
 import { App } from './app'
 import { type Brand, Problem, type Session, authenticate } from './api'
-import { begin, forget, kept, takeCode } from './session'
+import { begin, end, forget, kept, takeCode } from './session'
 import { applyTheme, presentAs } from './brand'
 import { Skeleton } from './ui'
 
@@ -34,12 +34,14 @@ function Root({ beginning, brand }: { beginning: Promise<Session> | undefined; b
     beginning.then(open, (error: unknown) => {
       const problem = error instanceof Problem ? error : new Problem(0, String(error))
       const isRefused = problem.status === 401
-      close(isRefused ? 'This link no longer works' : 'The link could not be used', isRefused ? 'A link works once, for five minutes. Get a new one where you got this one.' : problem.message)
+      const title = isRefused ? 'This link no longer works' : 'The link could not be used'
+      const detail = isRefused ? 'A link works once, for five minutes. Get a new one where you got this one.' : problem.message
+      setState({ at: 'closed', title, detail: kept() ? `${detail} Reload the page to go on with the session that you had.` : detail })
     })
   }, [])
   if (state.at === 'open') {
     const signOut = () => setState({ at: 'closed', title: 'You are signed out', detail: 'Get a new link to come back.' })
-    return <App session={state.session} name={name} onSignOut={signOut} onOver={() => setState({ at: 'closed', ...OVER })} />
+    return <App session={state.session} name={name} onSignOut={signOut} onOver={() => void end().catch(forget).then(() => setState({ at: 'closed', ...OVER }))} />
   }
   return (
     <main class="notice">
@@ -48,6 +50,8 @@ function Root({ beginning, brand }: { beginning: Promise<Session> | undefined; b
   )
 }
 
+// Another link that is opened in this tab changes only the fragment.
+addEventListener('hashchange', () => { if (new URLSearchParams(location.hash.slice(1)).has('code')) location.reload() })
 applyTheme()
 const place = document.getElementById('app')
 const code = takeCode()

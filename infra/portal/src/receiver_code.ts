@@ -48,9 +48,9 @@ export function isGenuine(body, headers) {
   return given.some((signature) => signature.length === expected.length && timingSafeEqual(signature, expected))
 }
 `,
-  Rust: `// base64 = "0.22", hmac = "0.12", http = "1", sha2 = "0.10"
+  Rust: `// base64 = "0.22", hmac = "0.13", http = "1", sha2 = "0.11"
 use base64::{Engine, prelude::BASE64_STANDARD};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -99,8 +99,8 @@ func IsGenuine(secret string, body []byte, headers http.Header) bool {
 		return false
 	}
 	key := []byte(secret)
-	if encoded, ok := strings.CutPrefix(secret, "whsec_"); ok {
-		if key, err = base64.StdEncoding.DecodeString(encoded); err != nil {
+	if strings.HasPrefix(secret, "whsec_") {
+		if key, err = base64.StdEncoding.DecodeString(secret[len("whsec_"):]); err != nil {
 			return false
 		}
 	}
@@ -146,8 +146,8 @@ export function isGenuine(body, headers) {
   return given.length === expected.length && timingSafeEqual(given, expected)
 }
 `,
-  Rust: ({ name, prefix, encoding }) => `// ${encoding === 'hex' ? 'hex = "0.4"' : 'base64 = "0.22"'}, hmac = "0.12", http = "1", sha2 = "0.10"
-${encoding === 'hex' ? '' : 'use base64::{Engine, prelude::BASE64_STANDARD};\n'}use hmac::{Hmac, Mac};
+  Rust: ({ name, prefix, encoding }) => `// ${encoding === 'hex' ? 'hex = "0.4"' : 'base64 = "0.22"'}, hmac = "0.13", http = "1", sha2 = "0.11"
+${encoding === 'hex' ? '' : 'use base64::{Engine, prelude::BASE64_STANDARD};\n'}use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Whether a request is genuine. Pass the bytes of the body as they arrived.

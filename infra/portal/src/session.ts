@@ -1,5 +1,5 @@
 // The session: begun by the code of a link, kept for this tab alone, and over at its end or when the user signs out.
-import { type Session, authenticate, call, post } from './api'
+import { Problem, type Session, authenticate, call, post } from './api'
 
 const KEY = 'hookline-session'
 
@@ -11,10 +11,14 @@ export function takeCode(): string | undefined {
   return code
 }
 
+/** Begins a session. That which this tab has had goes on if the code is refused, and is ended otherwise. */
 export async function begin(code: string): Promise<Session> {
-  sessionStorage.removeItem(KEY)
-  authenticate(undefined, () => {})
+  const before = kept()
   const session = await post<Session>('/v1/portal-sessions', { code })
+  if (before) {
+    authenticate(before.token, () => {})
+    await end().catch(() => {})
+  }
   sessionStorage.setItem(KEY, JSON.stringify(session))
   return session
 }
@@ -23,7 +27,9 @@ export async function begin(code: string): Promise<Session> {
 export function kept(): Session | undefined {
   try {
     const session = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as Session | null
-    return session && Date.parse(session.expires_at) > Date.now() ? session : undefined
+    if (session && Date.parse(session.expires_at) > Date.now()) return session
+    sessionStorage.removeItem(KEY)
+    return undefined
   } catch {
     return undefined
   }
@@ -34,8 +40,11 @@ export function forget(): void {
   authenticate(undefined, () => {})
 }
 
-/** Ends the session on the server too. */
+/** Ends the session on the server too. If that fails, it goes on here as well, so that it can be ended by another try. */
 export async function end(): Promise<void> {
-  await call('DELETE', '/v1/portal-sessions').catch(() => {})
+  await call('DELETE', '/v1/portal-sessions').catch((error: unknown) => {
+    const isOver = error instanceof Problem && error.status === 401
+    if (!isOver) throw error
+  })
   forget()
 }

@@ -109,14 +109,20 @@ const REASONS: Record<string, string> = {
   manual: 'by a person',
 }
 
+/** The next trial of a disabled webhook. */
+function Trial({ at }: { at: string }) {
+  const isDue = useNow((now) => Date.parse(at) <= now)
+  return <>One of its events is tried again {isDue ? 'now' : <Time at={at} />}; if that succeeds, it is enabled by itself.</>
+}
+
 /** Since when and why a webhook is disabled, and when it is tried again. */
 export function DisabledNote({ webhook }: { webhook: Webhook }) {
   if (webhook.status !== 'disabled') return null
   return (
     <>
       Disabled {REASONS[webhook.disabled_reason ?? ''] ?? ''}
-      {webhook.disabled_at ? <>, <Time at={webhook.disabled_at} /></> : null}.{' '}
-      {webhook.next_trial_at ? <>One of its events is tried again <Time at={webhook.next_trial_at} />; if that succeeds, it is enabled by itself.</> : 'It stays disabled until somebody enables it.'}
+      {webhook.disabled_at ? <>, since <Time at={webhook.disabled_at} inLog /></> : null}.{' '}
+      {webhook.next_trial_at ? <Trial at={webhook.next_trial_at} /> : 'It stays disabled until somebody enables it.'}
     </>
   )
 }

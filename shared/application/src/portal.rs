@@ -67,10 +67,13 @@ pub struct BegunSession {
 /// Begins the session of a link: exchanges its code for a token. Returns `None` if the code is unknown, used or expired. A code whose
 /// exchange fails in between is used up; another link must then be made.
 pub async fn begin_session(app: &App, code: &str) -> Result<Option<BegunSession>, StoreError> {
+    if !portal::is_code(code) {
+        return Ok(None);
+    }
     let (hash, now) = (portal::hash(code), app.clock.now());
     let link = portal_links::get(&app.store, &hash).await?.filter(|link| link.works(now));
     let Some(link) = link else { return Ok(None) };
-    let (text, until) = (token::generate(&app.random), link.session_until(now));
+    let (text, until) = (portal::generate_session_token(&app.random), link.session_until(now));
     let token = Token {
         id: TokenId::new(now, &app.random),
         bound_to: Some(link.bound_to.clone()),

@@ -23,6 +23,25 @@ pub fn generate_code(random: &Random) -> String {
     URL_SAFE_NO_PAD.encode(random.bytes::<32>())
 }
 
+/// Whether `text` has the form of a code from [`generate_code`].
+pub fn is_code(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+/// The prefix of the text of a session's token. No other token has it, so a version of Hookline that knows no sessions finds no token
+/// under such a text, instead of one that may do everything.
+const SESSION_PREFIX: &str = "hls_";
+
+/// Generates the text of a session's token: `hls_` and the base64url of 32 random bytes.
+pub fn generate_session_token(random: &Random) -> String {
+    format!("{SESSION_PREFIX}{}", URL_SAFE_NO_PAD.encode(random.bytes::<32>()))
+}
+
+/// Whether `text` is that of a session's token.
+pub fn is_session_token(text: &str) -> bool {
+    text.starts_with(SESSION_PREFIX)
+}
+
 /// Returns the SHA-256 of a code in lowercase hex.
 pub fn hash(code: &str) -> String {
     token::hash(code)

@@ -39,13 +39,6 @@ pub struct Token {
     pub session: Option<Session>,
 }
 
-impl Token {
-    /// Whether the token works at `now`. Only that of a session ends by itself.
-    pub fn works(&self, now: Timestamp) -> bool {
-        self.session.is_none_or(|session| now < session.until)
-    }
-}
-
 /// The prefix of a token's text.
 const TEXT_PREFIX: &str = "hl_";
 

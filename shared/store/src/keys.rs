@@ -97,6 +97,11 @@ pub fn token_by_hash(hash: &str) -> Item {
     key(ACCOUNT, format!("#token#{hash}"), "token")
 }
 
+/// Returns the key of a session of the portal that is looked up by the SHA-256 of its token, in hex.
+pub fn session(hash: &str) -> Item {
+    key(ACCOUNT, format!("#session#{hash}"), "session")
+}
+
 /// Returns the key of a link to the portal that is looked up by the SHA-256 of its code, in hex.
 pub fn portal_link(hash: &str) -> Item {
     key(ACCOUNT, format!("#portal#{hash}"), "link")
@@ -173,6 +178,8 @@ mod tests {
         EventType(String),
         Token(TokenId),
         TokenByHash(String),
+        Session(String),
+        PortalLink(String),
         RateLimit(AccountId, WebhookId),
         PublishLimit(AccountId),
         DiagnosisLimit(AccountId),
@@ -193,6 +200,8 @@ mod tests {
                 Self::EventType(name) => ("webhooks", event_type(name)),
                 Self::Token(id) => ("webhooks", token(id)),
                 Self::TokenByHash(hash) => ("webhooks", token_by_hash(hash)),
+                Self::Session(hash) => ("webhooks", session(hash)),
+                Self::PortalLink(hash) => ("webhooks", portal_link(hash)),
                 Self::RateLimit(account, id) => ("webhooks", rate_limit(account, *id)),
                 Self::PublishLimit(account) => ("webhooks", publish_limit(account)),
                 Self::DiagnosisLimit(account) => ("webhooks", diagnosis_limit(account)),
@@ -236,7 +245,7 @@ mod tests {
     fn item() -> impl Strategy<Value = Stored> {
         let hash = prop::sample::select(vec!["0", "00", "key", "ab"]).prop_map(str::to_owned);
         let name = prop::sample::select(vec!["a.b", "wh_1.x", "deleted.y", "publish.z"]).prop_map(str::to_owned);
-        (0_u8..14, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
+        (0_u8..16, account(), any::<u8>(), any::<u8>(), hash, name).prop_map(
             |(kind, account, one, other, hash, name)| {
                 let ((webhook, event, token), (of_other, ..)) = (ids(one), ids(other));
                 match kind {
@@ -248,6 +257,8 @@ mod tests {
                     5 => Stored::RateLimit(account, webhook),
                     6 => Stored::PublishLimit(account),
                     12 => Stored::DiagnosisLimit(account),
+                    13 => Stored::Session(hash),
+                    14 => Stored::PortalLink(hash),
                     7 => Stored::Event(account, event),
                     11 => Stored::LateEvent(account, event),
                     8 => Stored::Idempotency(account, hash),

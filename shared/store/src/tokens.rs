@@ -12,21 +12,21 @@ pub async fn create(store: &Store, token: &Token) -> Result<(), StoreError> {
     let mut listed = to_item(token)?;
     listed.extend(keys::token(token.id));
     put(store, listed).await?;
-    put(store, found_by_hash(token)?).await
+    put(store, found_by(token, keys::token_by_hash(&token.hash))?).await
 }
 
 /// Stores the token of a session of the portal that lasts until `until`. It is in no list. Storing it twice is harmless.
 pub async fn create_session(store: &Store, token: &Token, until: Timestamp) -> Result<(), StoreError> {
-    let mut item = found_by_hash(token)?;
+    let mut item = found_by(token, keys::session(&token.hash))?;
     item.insert(keys::EXPIRES_AT.to_owned(), number(until.unix_seconds()));
     put(store, item).await
 }
 
-/// Returns the item by which a token is found.
-fn found_by_hash(token: &Token) -> Result<Item, StoreError> {
+/// Returns the item by which a token is found under `key`.
+fn found_by(token: &Token, key: Item) -> Result<Item, StoreError> {
     let mut item = to_item(token)?;
     item.insert("token_id".to_owned(), text(token.id));
-    item.extend(keys::token_by_hash(&token.hash));
+    item.extend(key);
     Ok(item)
 }
 
@@ -38,8 +38,17 @@ async fn put(store: &Store, item: Item) -> Result<(), StoreError> {
 /// Finds a token by the SHA-256 of its text. Only digests are compared, so the time that the look-up takes reveals nothing
 /// about any token.
 pub async fn find(store: &Store, hash: &str) -> Result<Option<Token>, StoreError> {
+    get(store, keys::token_by_hash(hash)).await
+}
+
+/// Finds the token of a session by the SHA-256 of its text.
+pub async fn find_session(store: &Store, hash: &str) -> Result<Option<Token>, StoreError> {
+    get(store, keys::session(hash)).await
+}
+
+async fn get(store: &Store, key: Item) -> Result<Option<Token>, StoreError> {
     let call = store.dynamodb.get_item().table_name(&store.settings.webhooks).consistent_read(true);
-    let found = call.set_key(Some(keys::token_by_hash(hash))).send().await?;
+    let found = call.set_key(Some(key)).send().await?;
     let Some(mut item) = found.item else { return Ok(None) };
     if let Some(id) = item.remove("token_id") {
         item.insert(keys::ID.to_owned(), id);
@@ -74,6 +83,6 @@ pub async fn delete(store: &Store, id: TokenId) -> Result<bool, StoreError> {
 /// Ends the session of the portal whose token has the hash `hash`.
 pub async fn delete_session(store: &Store, hash: &str) -> Result<(), StoreError> {
     let call = store.dynamodb.delete_item().table_name(&store.settings.webhooks);
-    call.set_key(Some(keys::token_by_hash(hash))).send().await?;
+    call.set_key(Some(keys::session(hash))).send().await?;
     Ok(())
 }

@@ -37,7 +37,9 @@ async fn begin(process: &ApiProcess, body: Value) -> (ApiProcess, Value) {
     let code = link(process, body).await;
     let (status, session) = process.with_token("none").ask("POST", SESSIONS, &json!({ "code": code })).await;
     assert_eq!(status, 201, "{session:#}");
-    (process.with_token(&text(&session["token"])), session)
+    let token = text(&session["token"]);
+    assert!(token.starts_with("hls_"), "a text of its own: {token}");
+    (process.with_token(&token), session)
 }
 
 async fn status(process: &ApiProcess, method: &str, path: &str, body: Value) -> u16 {
@@ -48,10 +50,11 @@ async fn status(process: &ApiProcess, method: &str, path: &str, body: Value) -> 
 async fn a_code_works_once_and_for_five_minutes() {
     let (stage, process) = stage().await;
     let (used, late) = (link(&process, json!({})).await, link(&process, json!({})).await);
-    let unknown = "x".repeat(used.len());
+    let unknown = "A".repeat(used.len());
     let redeem =
         async |code: &str| status(&process.with_token("none"), "POST", SESSIONS, json!({ "code": code })).await;
     assert_eq!([redeem(&used).await, redeem(&used).await, redeem(&unknown).await], [201, 401, 401]);
+    assert_eq!([redeem("").await, redeem("no code").await], [401, 401]);
     stage.world.wait(Duration::from_secs(5 * 60));
     assert_eq!(redeem(&late).await, 401);
     // Of two who use a code at the same time, one gets in.
@@ -122,6 +125,10 @@ async fn a_session_that_only_reads_changes_nothing() {
     ] {
         assert_eq!(status(&session, method, path, body).await, 403, "{method} {path}");
     }
+    let polled = json!({ "delivery": "poll", "events": ["*"] });
+    let (_, polled) = process.ask("POST", "/v1/webhooks", &polled).await;
+    let poll = format!("/v1/webhooks/{}/poll?from=start", text(&polled["id"]));
+    assert_eq!(status(&session, "GET", &poll, Value::Null).await, 403, "a poll is signed");
     for path in ["/v1/webhooks", &webhook, &delivery, &format!("{delivery}/request"), "/v1/events"] {
         assert_eq!(status(&session, "GET", path, Value::Null).await, 200, "{path}");
     }
@@ -179,6 +186,11 @@ async fn a_session_bound_to_a_webhook_sees_that_alone() {
         ),
         ("POST", "/v1/filters/test".to_owned(), json!({ "filter": { "type": ["x"] }, "event_id": others }), 404),
         ("POST", "/v1/webhooks".to_owned(), json!({ "url": "https://example.com/", "events": ["*"] }), 403),
+        ("PATCH", own.clone(), json!({ "events": ["*"] }), 403),
+        ("PATCH", own.clone(), json!({ "filter": null }), 403),
+        ("POST", format!("{own}/recover"), json!({ "backfill": true }), 403),
+        ("PATCH", own.clone(), json!({ "description": "its own" }), 200),
+        ("POST", format!("{own}/recover"), json!({}), 202),
         ("GET", own.clone(), Value::Null, 200),
         ("GET", delivery_path(&own, &shared), Value::Null, 200),
         ("POST", "/v1/signatures/debug".to_owned(), json!({ "headers": {}, "body": "" }), 200),

@@ -9,7 +9,7 @@ const HEIGHT = 24
 export function Sparkline({ deliveries }: { deliveries: Delivery[] | undefined }) {
   if (!deliveries) return <svg class="spark loading" width={STEP} height={HEIGHT} aria-hidden="true" />
   const attempts = deliveries.map((delivery) => delivery.attempts[delivery.attempts.length - 1]).filter((attempt): attempt is Attempt => attempt !== undefined).reverse()
-  if (attempts.length === 0) return <span class="muted">nothing sent yet</span>
+  if (attempts.length === 0) return <span class="muted">{deliveries.length === 0 ? 'nothing sent yet' : 'none sent lately'}</span>
   const longest = Math.max(...attempts.map((attempt) => attempt.duration_ms), 1)
   const failed = attempts.filter((attempt) => !isSuccess(attempt)).length
   const label = `Latest ${attempts.length} deliveries: ${attempts.length - failed} accepted, ${failed} not`

@@ -1,9 +1,9 @@
 // The deliveries of a webhook, newest first, live.
 import { type Delivery, type EventType, type Page, query } from '../api'
-import { useApi, useList } from '../data'
+import { type List, useApi, useList } from '../data'
 import { link, setParameters } from '../route'
 import { milliseconds } from '../text'
-import { Empty, Failed, Outcome, Skeleton, Status, Time } from '../ui'
+import { Button, Empty, Failed, Outcome, Skeleton, Status, Time } from '../ui'
 import { Windowed } from '../windowed'
 
 const STATUSES = ['pending', 'delivered', 'failed', 'held', 'cancelled']
@@ -32,19 +32,28 @@ export function Deliveries({ webhook, parameters }: { webhook: string; parameter
         <span class="live">Live</span>
       </div>
       {list.problem ? <Failed problem={list.problem} retry={list.reload} /> : null}
-      {list.items === undefined ? (list.problem ? null : <Skeleton lines={8} />) : list.items.length === 0 ? (
+      {list.items === undefined ? (list.problem ? null : <Skeleton lines={8} />) : list.items.length === 0 ? list.hasMore ? null : (
         status || type
           ? <Empty title="No such deliveries"><p>Choose another status or type.</p></Empty>
           : <Empty title="No deliveries yet"><p>Send a test from the overview, or publish an event of a type that the webhook subscribes to.</p></Empty>
       ) : (
         <>
           <DeliveryHeads />
-          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Deliveries" onEnd={list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
+          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Deliveries" onEnd={list.isThin ? ignore : list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
         </>
       )}
-      {list.hasMore && list.loading ? <p class="muted" role="status">Reading older ones…</p> : null}
+      <Older list={list} />
     </>
   )
+}
+
+export const ignore = (): void => {}
+
+/** What is said at the end of a list that goes on. */
+export function Older({ list }: { list: List<{ id: string }> }) {
+  if (!list.hasMore) return null
+  if (list.loading) return <p class="muted" role="status">Reading older ones…</p>
+  return list.isThin ? <p class="row"><Button onClick={list.more}>Look further back</Button><span class="muted">None among those that were read last.</span></p> : null
 }
 
 /** `name` is what tells the delivery from its neighbours: the type of its event, unless all have the same. */

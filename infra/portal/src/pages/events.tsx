@@ -6,7 +6,7 @@ import { Icon } from '../icon'
 import { link, setParameters } from '../route'
 import { Empty, Failed, Skeleton, Time } from '../ui'
 import { Windowed } from '../windowed'
-import { rowHeight } from './deliveries'
+import { Older, ignore, rowHeight } from './deliveries'
 
 export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
   const type = parameters.get('type') ?? ''
@@ -28,12 +28,12 @@ export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
         <span class="live">Live</span>
       </div>
       {list.problem ? <Failed problem={list.problem} retry={list.reload} /> : null}
-      {list.items === undefined ? (list.problem ? null : <Skeleton lines={8} />) : list.items.length === 0 ? (
+      {list.items === undefined ? (list.problem ? null : <Skeleton lines={8} />) : list.items.length === 0 ? list.hasMore ? null : (
         <Empty title={type ? 'No such events' : 'No events yet'}><p>{type ? 'No event of this type is kept.' : 'Whatever is published appears here within seconds.'}</p></Empty>
       ) : (
         <>
           <div class="delivery event heads" aria-hidden="true"><span>Type</span><span>Event</span><span class="wide when">Published</span></div>
-          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Events" onEnd={list.more} row={(event) => (
+          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Events" onEnd={list.isThin ? ignore : list.more} row={(event) => (
             <a class="delivery event" href={link('events', event.id)}>
               <code class="clip">{event.type}</code>
               <code class="muted clip">{event.id}</code>
@@ -42,7 +42,7 @@ export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
           )} />
         </>
       )}
-      {list.hasMore && list.loading ? <p class="muted" role="status">Reading older ones…</p> : null}
+      <Older list={list} />
     </>
   )
 }

@@ -4,7 +4,8 @@ import { type Delivery, type EventType, type Page, type Webhook, type WebhookHea
 import { LatencyChart } from '../charts/latency'
 import { useAction, useApi } from '../data'
 import { link } from '../route'
-import { Button, Failed, Skeleton } from '../ui'
+import { isSuccess } from '../text'
+import { Button, Failed, Note, Skeleton } from '../ui'
 import { DeliveryHeads, DeliveryRow } from './deliveries'
 import { HealthFigures } from './webhooks'
 
@@ -66,13 +67,13 @@ function SendTest({ webhook, refused }: { webhook: Webhook; refused: string | un
       </div>
       <div aria-live="polite" class="tested">
         {action.problem ? <Failed problem={action.problem} /> : null}
-        {sent ? <TestResult key={sent} id={sent} /> : null}
+        {sent ? <TestResult key={sent} id={sent} webhook={webhook} /> : null}
       </div>
     </section>
   )
 }
 
-function TestResult({ id }: { id: string }) {
+function TestResult({ id, webhook }: { id: string; webhook: Webhook }) {
   const [isOver, setOver] = useState(false)
   const { value: delivery, problem } = useApi<Delivery>(`/v1/deliveries/${id}`, isOver ? undefined : TEST_LIVE_MS)
   const attempt = delivery?.attempts[0]
@@ -82,6 +83,7 @@ function TestResult({ id }: { id: string }) {
   return (
     <>
       <ul class="rows"><li><DeliveryRow delivery={delivery} /></li></ul>
+      {webhook.status === 'disabled' && isSuccess(attempt) ? <Note tone="good">Your receiver answers. <a href={link('webhooks', webhook.id, 'recover')}>Enable the webhook</a>, and it gets what it has missed.</Note> : null}
       {attempt.response_body ? <pre tabIndex={0} role="region" aria-label="The receiver's answer">{attempt.response_body.slice(0, 2_000)}</pre> : null}
     </>
   )

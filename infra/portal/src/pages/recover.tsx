@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { type Delivery, type Page, type Recovery, type Webhook, get, post, query } from '../api'
 import { type Window, WindowChart } from '../charts/window_chart'
 import { useAction, useApi } from '../data'
+import { link } from '../route'
 import { exact } from '../text'
 import { Button, Dialog, Failed, Field, Note, Skeleton, Status, Time } from '../ui'
 
@@ -52,6 +53,8 @@ function useLost(id: string, round: string) {
 export function Recover({ webhook, refused, enable }: { webhook: Webhook; refused: string | undefined; enable: () => void }) {
   const path = `/v1/webhooks/${webhook.id}`
   const recoveries = useApi<Page<Recovery>>(`${path}/recoveries?limit=10`, LIVE_MS)
+  const pending = useApi<Page<Delivery>>(`${path}/deliveries?status=pending&limit=100`, LOST_LIVE_MS)
+  const isRunning = recoveries.value?.data.some((recovery) => recovery.status === 'running')
   const progress = (recoveries.value?.data ?? []).map((recovery) => `${recovery.id} ${recovery.status}`).join()
   const { lost, problem, reload } = useLost(webhook.id, `${progress} ${webhook.status}`)
   const [since, setSince] = useState('')
@@ -90,7 +93,7 @@ export function Recover({ webhook, refused, enable }: { webhook: Webhook; refuse
       <h2>What was not delivered</h2>
       {problem ? <Failed problem={problem} retry={() => void reload()} /> : null}
       {lost?.hasMore ? <Note tone="wait">The chart shows the newest {(PAGES_MAX * 100).toLocaleString('en')} of each kind. There are older ones, which a recovery sends too.</Note> : null}
-      {lost === undefined ? (problem ? null : <Skeleton lines={5} />) : lost.deliveries.length === 0 ? <p class="muted">Nothing has failed, and nothing is held.</p> : <WindowChart lost={lost.deliveries} window={window} choose={choose} />}
+      {lost === undefined ? (problem ? null : <Skeleton lines={5} />) : lost.deliveries.length === 0 ? <p class="muted">Nothing has failed, and nothing is held. {pendingOf(pending.value)}</p> : <WindowChart lost={lost.deliveries} window={window} choose={choose} />}
       {isOff ? null : <section>
         <h2>Send it again</h2>
         <p class="muted">Everything since the webhook was added, or what was published between two moments.</p>
@@ -103,14 +106,15 @@ export function Recover({ webhook, refused, enable }: { webhook: Webhook; refuse
         <label class="check apart"><input type="checkbox" checked={includeFailed} onChange={(event) => setIncludeFailed(event.currentTarget.checked)} /><span>Failed deliveries too, not only held ones</span></label>
         {action.problem ? <Failed problem={action.problem} /> : null}
         <div class="row">
-          <Button kind="primary" icon="retry" refused={refused} onClick={() => setAsked(true)}>Recover</Button>
-          <span aria-live="polite">{lost ? <>{count}: {held}, {failed}, and any that was never attempted.</> : null}</span>
+          <Button kind="primary" icon="retry" refused={refused ?? (isRunning ? 'A recovery is running.' : undefined)} onClick={() => setAsked(true)}>Recover</Button>
+          <span aria-live="polite">{isRunning ? 'A recovery is running.' : lost ? `${count}: ${held}, ${failed}.` : null}</span>
         </div>
+        <p class="hint">It also finds events that no delivery was begun for, if there are any.</p>
       </section>}
       {isAsked ? (
-        <Dialog title="Send them again?" onClose={() => setAsked(false)}>
-          <p>This sends {count} to the webhook, oldest first: {held}, {failed}, and any that was never attempted. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
-          <div class="row"><Button onClick={() => setAsked(false)}>Do not send</Button><Button kind="primary" busy={action.busy} onClick={() => void begin()}>Send them again</Button></div>
+        <Dialog title="Send this again?" onClose={() => setAsked(false)}>
+          <p>This sends {count} to the webhook, oldest first: {held}, {failed}. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
+          <div class="row"><Button onClick={() => setAsked(false)}>Do not send</Button><Button kind="primary" busy={action.busy} onClick={() => void begin()}>Send</Button></div>
         </Dialog>
       ) : null}
       <section>
@@ -122,6 +126,13 @@ export function Recover({ webhook, refused, enable }: { webhook: Webhook; refuse
       </section>
     </>
   )
+}
+
+/** What is still under way, in words. */
+function pendingOf(pending: Page<Delivery> | undefined): string {
+  const count = pending?.data.length ?? 0
+  if (count === 0) return pending?.next_cursor ? '' : 'Nothing is pending either.'
+  return `${count}${pending?.next_cursor ? ' or more' : ''} ${count === 1 ? 'is' : 'are'} still pending.`
 }
 
 const counted = (count: number, what: string): string => `${count.toLocaleString('en')} ${what}`
@@ -149,7 +160,7 @@ function RecoveryItem({ recovery }: { recovery: Recovery }) {
     <li class="recovery">
       <Status of={recovery.status} />
       <div>
-        <div><strong class="numbers">{recovery.sent.toLocaleString('en')}</strong> sent again</div>
+        <div><strong class="numbers">{recovery.sent.toLocaleString('en')}</strong> {isRunning ? 'enqueued so far' : 'enqueued'}; <a href={link('webhooks', recovery.webhook_id, 'deliveries')}>see what becomes of them</a></div>
         <div class="muted small">{exact(recovery.since)} to {exact(recovery.until)}{recovery.include_failed ? '' : ', without failed ones'}; <span class="numbers">{recovery.looked_at.toLocaleString('en')}</span> events of the account were looked at</div>
         {isRunning ? <progress aria-label="The recovery is running" /> : null}
       </div>

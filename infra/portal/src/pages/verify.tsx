@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks'
 import type { Webhook } from '../api'
 import { Raw } from '../raw'
+import { link } from '../route'
 import { type BodySignature, LANGUAGES, type Language, OF_BODY, STANDARD } from '../receiver_code'
 
 const BODY: BodySignature = { name: 'X-Webhook-Signature', prefix: '', encoding: 'hex' }
@@ -23,7 +24,7 @@ export function Verify({ webhook }: { webhook: Webhook }) {
   const code = chosen ? OF_BODY[language](chosen) : STANDARD[language]
   return (
     <>
-      <p>Anyone can send a request to your URL. Only the signing secret proves where one comes from: verify it over the bytes of the body, before anything parses them.</p>
+      <p>Anyone can send a request to your URL. Only the signing secret proves where one comes from: verify it over the bytes of the body, before anything parses them. The secret was shown once, when the webhook was added or its secret was rotated. If it is lost, <a href={link('webhooks', webhook.id, 'settings')}>rotate it</a>.</p>
       <div class="row filters">
         <label class="row">Header
           <select value={header} onChange={(event) => setHeader(event.currentTarget.value)}>

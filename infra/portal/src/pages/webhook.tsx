@@ -24,6 +24,7 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
   const { value: webhook, problem, reload, set } = useApi<Webhook>(`/v1/webhooks/${id}`, LIVE_MS)
   const isOff = webhook?.status === 'disabled' && webhook.delivery !== 'poll'
   const held = useApi<Page<Delivery>>(isOff ? `/v1/webhooks/${id}/deliveries?status=held&limit=100` : undefined, LIVE_MS)
+  const failed = useApi<Page<Delivery>>(isOff ? `/v1/webhooks/${id}/deliveries?status=failed&limit=100` : undefined, LIVE_MS)
   const health = useApi<WebhookHealth>(isOff ? `/v1/webhooks/${id}/health` : undefined, LIVE_MS)
   const [asked, ask] = useState<Question>()
   const refused = useRefusal()
@@ -38,8 +39,8 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
       </div>
       {webhook.status === 'disabled' ? (
         <Note tone="bad">
-          <DisabledNote webhook={webhook} /> <LastFailure health={health.value} /> <HeldCount held={held.value} />
-          {held.value?.data.length ? <> <a href={`${link('webhooks', id, 'deliveries')}?status=held`}>See what is held</a></> : null}
+          <DisabledNote webhook={webhook} /> <LastFailure health={health.value} /> <HeldCount held={held.value} failed={failed.value} />{' '}
+          {tab === 'recover' ? null : <a href={link('webhooks', id, 'recover')}>Put it right</a>}
         </Note>
       ) : null}
       <div class="meta">

@@ -1,6 +1,7 @@
 // The settings of a webhook as a form. Each fault that the API finds is shown at its field.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Problem, type Webhook } from '../api'
+import { useSession } from '../context'
 import { useAction } from '../data'
 import { AuthField } from '../form/auth_field'
 import { type Draft, bodyOf, draftOf } from '../form/draft'
@@ -26,6 +27,7 @@ export function WebhookForm({ webhook, refused, label, isSaved, save }: Properti
   const { busy, problem, run } = useAction()
   const form = useRef<HTMLFormElement>(null)
   const isPolled = draft.delivery === 'poll'
+  const isBound = Boolean(useSession().webhook_id)
   const change = (members: Partial<Draft>) => setDraft((present) => ({ ...present, ...members }))
   const fault = (name: string) => problem?.at(`/${name}`)
   const isChanged = JSON.stringify(draft) !== JSON.stringify(before)
@@ -51,14 +53,14 @@ export function WebhookForm({ webhook, refused, label, isSaved, save }: Properti
         </fieldset>
       )}
       {isPolled ? null : text('url', 'URL', undefined, { type: 'url', placeholder: 'https://your-app.com/webhooks' })}
-      <EventsField events={draft.events} fault={fault('events')} change={(events) => change({ events })} />
+      {isBound ? <Fixed draft={draft} /> : <EventsField events={draft.events} fault={fault('events')} change={(events) => change({ events })} />}
       {text('description', 'Description', undefined, { placeholder: 'What it is for' })}
-      <FilterField text={draft.filter} events={draft.events} fault={fault('filter')} change={(filter) => change({ filter })} />
+      {isBound ? null : <FilterField text={draft.filter} events={draft.events} fault={fault('filter')} change={(filter) => change({ filter })} />}
       {webhook ? null : text('secret', 'Signing secret', 'Empty makes a new one, which you see once.', { type: 'password' })}
       {isPolled ? null : (
         <div class="group-of-fields">
           <h2>Delivery</h2>
-          {text('retry_schedule', 'Retry schedule', 'The wait before each attempt, separated by commas. Empty uses the usual schedule.', { placeholder: '0s, 1m, 5m, 30m, 2h' })}
+          {text('retry_schedule', 'Retry schedule', 'The wait before each attempt, separated by commas, such as 0s, 1m, 5m, 1h. Empty leaves it to the service.')}
           <div class="two">
             {text('timeout_seconds', 'Timeout in seconds', 'An attempt without an answer by then has failed.', { inputmode: 'numeric', placeholder: '5' })}
             {text('rate_limit', 'Deliveries a second, at most', 'Empty means no limit.', { inputmode: 'numeric' })}
@@ -89,6 +91,18 @@ export function WebhookForm({ webhook, refused, label, isSaved, save }: Properti
         {problem ? <Failed problem={summaryOf(problem)} /> : isSaved && !isChanged ? <Note tone="good"><span role="status">Saved.</span></Note> : null}
       </div>
     </form>
+  )
+}
+
+/** Which events the webhook gets, for a link that cannot change it. */
+function Fixed({ draft }: { draft: Draft }) {
+  return (
+    <div class="field">
+      <span class="label">Events</span>
+      <div class="chips">{draft.events.map((event) => <code key={event} class="chip">{event}</code>)}</div>
+      {draft.filter.trim() ? <pre tabIndex={0} role="region" aria-label="Filter">{draft.filter}</pre> : null}
+      <p class="hint">A link to one webhook cannot change which events that webhook gets.</p>
+    </div>
   )
 }
 

@@ -75,11 +75,18 @@ export function LastFailure({ health }: { health: WebhookHealth | undefined }) {
   return <>Last failure: <a class="above" href={link('deliveries', failure.delivery_id)}>{failure.error ? failure.error.replaceAll('_', ' ') : failure.status_code}</a>.</>
 }
 
-/** How many events wait for a webhook. A page of the list is counted; more are said to be more. */
-export function HeldCount({ held }: { held: Page<Delivery> | undefined }) {
+/** How many events wait for a webhook, and how many have failed. A page of each list is counted; more are said to be more. */
+export function HeldCount({ held, failed }: { held: Page<Delivery> | undefined; failed?: Page<Delivery> | undefined }) {
   const count = held?.data.length ?? 0
-  if (count === 0) return null
-  return <>{count}{held?.next_cursor ? ' or more' : ''} {count === 1 ? 'event is' : 'events are'} held for it.</>
+  const lost = failed?.data.length ?? 0
+  const more = (page: Page<Delivery> | undefined) => (page?.next_cursor ? ' or more' : '')
+  if (count === 0 && lost === 0) return null
+  return (
+    <>
+      {count ? <>{count}{more(held)} {count === 1 ? 'event is' : 'events are'} held for it{lost ? ', and ' : ''}</> : null}
+      {lost ? <>{lost}{more(failed)} {lost === 1 ? 'has' : 'have'} failed</> : null}.
+    </>
+  )
 }
 
 export function HealthFigures({ health }: { health: WebhookHealth }) {
@@ -88,7 +95,7 @@ export function HealthFigures({ health }: { health: WebhookHealth }) {
   return (
     <dl class="figures">
       {isOff && success ? <div><dt>Last success</dt><dd><Time at={success} /></dd></div> : null}
-      {typeof share === 'number' ? <div><dt>Delivered of the latest {health.deliveries}</dt><dd>{percent(share)}</dd></div> : null}
+      {typeof share === 'number' ? <div><dt>Delivered, of what ended</dt><dd>{percent(share)}</dd></div> : null}
       {typeof latency.p50 === 'number' ? <div><dt>Median</dt><dd>{milliseconds(latency.p50)}</dd></div> : null}
       {typeof latency.p95 === 'number' ? <div><dt>95th percentile</dt><dd>{milliseconds(latency.p95)}</dd></div> : null}
       {typeof attempts === 'number' ? <div><dt>Attempts per delivery</dt><dd>{attempts.toFixed(1)}</dd></div> : null}

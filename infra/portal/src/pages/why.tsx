@@ -30,7 +30,7 @@ export function WhyPage() {
   return (
     <>
       <div class="title tight"><h1>Why does my signature fail?</h1></div>
-      <p class="muted">Paste a request exactly as your receiver saw it. Each signature is computed again, and you read what has happened to it.</p>
+      <p class="muted">Paste a request exactly as your receiver saw it. Each signature is computed again, and you read what has happened to it. Code that verifies a signature is on the page of each webhook, under Verify.</p>
       <div class="split">
         <section>
           <form noValidate onSubmit={(event) => { event.preventDefault(); void ask() }}>
