@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { seed } from './seed.mjs'
 import { openPortal, show, startBrowser, startHookline, startReceiver } from './stage.mjs'
 
-const [folder, ...wanted] = process.argv.slice(2)
+const [folder, ...named] = process.argv.slice(2)
+const isForReadme = folder.endsWith('infra/docs/pictures')
+const wanted = isForReadme ? ['webhook', 'delivery'] : named
+const SIZES = isForReadme ? [[1120, 700]] : [[1280, 800], [390, 844]]
 mkdirSync(folder, { recursive: true })
 
 /** States of pages that appear only after something was done. */
@@ -53,18 +56,19 @@ const browser = await startBrowser()
 try {
   const seeded = await seed(hookline, receiver)
   const { pages } = seeded
-  for (const [width, height] of [[1280, 800], [390, 844]]) {
+  for (const [width, height] of SIZES) {
     for (const colorScheme of ['light', 'dark']) {
       const { page, context, faults } = await openPortal(browser, hookline, {
         link: { publish: true },
         viewport: { width, height },
         colorScheme,
+        deviceScaleFactor: isForReadme ? 1.5 : 1,
       })
       for (const [name, path] of Object.entries(pages)) {
         if (wanted.length > 0 && !wanted.includes(name)) continue
         await show(page, path)
         await page.evaluate(() => document.fonts.ready)
-        await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true })
+        await page.screenshot({ path: join(folder, isForReadme ? `${name}-${colorScheme}.png` : `${name}-${width}-${colorScheme}.png`), fullPage: !isForReadme })
       }
       for (const [name, act] of Object.entries(scenes(seeded))) {
         if (wanted.length > 0 && !wanted.includes(name)) continue

@@ -233,6 +233,14 @@ async fn a_bound_session_learns_nothing_of_other_webhooks_from_the_debugger() {
     assert_eq!(unstored, bound, "{event} is as if it did not exist");
 }
 
+#[test]
+#[ignore = "needs a browser: tests/checks/portal/run"]
+fn the_page_works_in_a_browser() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let status = std::process::Command::new(root.join("tests/checks/portal/run")).current_dir(root).status();
+    assert!(status.expect("the checks run").success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_a_link_are_named() {
     let (_stage, process) = stage().await;
