@@ -274,19 +274,19 @@ const BUILT_IN: [BuiltIn; 11] = [
     (
         WEBHOOK_FAILING,
         "The third attempt of a delivery to a webhook failed",
-        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"enabled","disabled_reason":null,"disabled_at":null,"rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-01-07T09:00:00Z"}"#,
+        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"enabled","disabled_reason":null,"disabled_at":null,"rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":null,"overlap_ends_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-01-07T09:00:00Z"}"#,
         None,
     ),
     (
         WEBHOOK_DISABLED,
         "Hookline disabled a webhook after failed attempts",
-        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"disabled","disabled_reason":"failures","disabled_at":"2025-02-18T10:30:00Z","rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":"2025-02-18T10:35:00Z","filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-02-18T10:30:00Z"}"#,
+        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"disabled","disabled_reason":"failures","disabled_at":"2025-02-18T10:30:00Z","rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":"2025-02-18T10:35:00Z","overlap_ends_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-02-18T10:30:00Z"}"#,
         None,
     ),
     (
         WEBHOOK_RECOVERED,
         "A disabled webhook took an event again and was enabled",
-        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"enabled","disabled_reason":null,"disabled_at":null,"rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-02-18T10:35:01Z"}"#,
+        r#"{"id":"wh_01JMC6Y3D0EXAMP1E0000000AA","delivery":"push","url":"https://your-app.com/webhooks","expires_at":null,"events":["*"],"description":null,"status":"enabled","disabled_reason":null,"disabled_at":null,"rate_limit":null,"headers":null,"auth":null,"retry_schedule":null,"timeout_seconds":null,"signature_header":null,"disable_on":"failed_delivery","auto_recover":true,"next_trial_at":null,"overlap_ends_at":null,"filter":null,"created_at":"2025-01-07T09:00:00Z","updated_at":"2025-02-18T10:35:01Z"}"#,
         None,
     ),
     (

@@ -3,6 +3,7 @@
 
 use domain::secret::Secret;
 use domain::signature;
+use domain::time::Timestamp;
 use futures::future::join_all;
 use serde_json::json;
 use standardwebhooks::Webhook;
@@ -10,6 +11,10 @@ use standardwebhooks::Webhook;
 use crate::harness::client::text;
 use crate::harness::receiver::{Received, Receiver};
 use crate::harness::stack::Stack;
+
+fn time(shown: &serde_json::Value) -> i64 {
+    Timestamp::parse_rfc3339(shown.as_str().expect("a text")).expect("a time").unix_ms()
+}
 
 /// Whether the published verifier accepts the request with this secret.
 fn verifies(secret: &str, request: &Received) -> bool {
@@ -27,6 +32,8 @@ async fn both_secrets_sign_during_the_overlap() {
     let rotated = api.post(&path, &json!({})).await.expect(200);
     let new = rotated["secret"].as_str().expect("the new secret is shown");
     assert_ne!(new, webhook.secret);
+    let [changed_at, ends_at] = ["updated_at", "overlap_ends_at"].map(|name| time(&rotated[name]));
+    assert_eq!(ends_at - changed_at, 24 * 60 * 60 * 1000, "a day is the default");
 
     let event = api.publish("user.created").await.id();
     let seen = receiver.wait_for_event(&event, 1).await;
@@ -34,6 +41,7 @@ async fn both_secrets_sign_during_the_overlap() {
     assert!(verifies(new, &seen[0]) && verifies(&webhook.secret, &seen[0]));
 
     let last = api.post(&path, &json!({ "overlap_seconds": 0 })).await.expect(200);
+    assert_eq!(last["overlap_ends_at"], json!(null));
     let event = api.publish("user.created").await.id();
     let seen = receiver.wait_for_event(&event, 1).await;
     assert_eq!(seen[0].header("webhook-signature").split(' ').count(), 1);

@@ -17,31 +17,26 @@ export function SecretDialog({ webhook, onClose }: { webhook: WebhookWithSecret;
 }
 
 const HOUR_S = 3_600
-const HOUR_MS = HOUR_S * 1000
 
 /** Rotates the secret: both sign during the overlap, which counts down. */
-export function Rotation({ webhook, refused }: { webhook: Webhook; refused: string | undefined }) {
+export function Rotation({ webhook, refused, changed }: { webhook: Webhook; refused: string | undefined; changed: (webhook: Webhook) => void }) {
   const [hours, setHours] = useState('24')
   const [rotated, setRotated] = useState<WebhookWithSecret>()
-  const [until, setUntil] = useState(() => overlapOf(webhook.id))
   const [hasEnded, setEnded] = useState(false)
+  const until = Date.parse(webhook.overlap_ends_at ?? '') || 0
+  const isOverlapping = useNow((now) => now < until)
   const { busy, problem, run } = useAction()
   const path = `/v1/webhooks/${webhook.id}/rotate-secret`
-  const keep = (end: number) => {
-    keepOverlap(webhook.id, end)
-    setUntil(end)
-  }
   const rotate = () =>
     run(async () => {
       setEnded(false)
-      const overlap = Math.round(Number(hours) * HOUR_S)
-      setRotated(await post<WebhookWithSecret>(path, { overlap_seconds: overlap }))
-      keep(Date.now() + overlap * 1000)
+      const { secret, standard_secret, ...after } = await post<WebhookWithSecret>(path, { overlap_seconds: Math.round(Number(hours) * HOUR_S) })
+      setRotated({ ...after, secret, standard_secret })
+      changed(after)
     })
   const finish = () =>
     run(async () => {
-      await post(`${path}/finish`)
-      keep(0)
+      changed(await post<Webhook>(`${path}/finish`))
       setEnded(true)
     })
   return (
@@ -53,7 +48,7 @@ export function Rotation({ webhook, refused }: { webhook: Webhook; refused: stri
           {(attributes) => <input {...attributes} inputMode="decimal" size={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />}
         </Field>
         <Button onClick={() => void rotate()} busy={busy} refused={refused}>Rotate the secret</Button>
-        <Button onClick={() => void finish()} busy={busy} refused={refused}>End the overlap now</Button>
+        <Button onClick={() => void finish()} busy={busy} refused={refused ?? (isOverlapping ? undefined : 'No earlier secret signs.')}>End the overlap now</Button>
       </div>
       <div class="tested" role="status">
         {hasEnded ? <Note tone="good">Only the newest secret signs now.</Note> : <Countdown until={until} />}
@@ -71,24 +66,4 @@ function Countdown({ until }: { until: number }) {
   })
   // A screen reader would read a clock again every second.
   return left ? <Note tone="wait"><span aria-live="off">The old secret still signs for <span class="numbers">{left}</span>.</span></Note> : null
-}
-
-const KEY = 'hookline-overlaps'
-
-/** When the overlap ends that this tab has begun. The API does not tell it. */
-function overlapOf(webhook: string): number {
-  const end = overlaps()[webhook] ?? 0
-  return end - Date.now() > 7 * 24 * HOUR_MS ? 0 : end
-}
-
-function overlaps(): Record<string, number> {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEY) ?? '{}') as Record<string, number>
-  } catch {
-    return {}
-  }
-}
-
-function keepOverlap(webhook: string, end: number): void {
-  sessionStorage.setItem(KEY, JSON.stringify({ ...overlaps(), [webhook]: end }))
 }

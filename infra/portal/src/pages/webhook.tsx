@@ -85,7 +85,7 @@ function Settings({ webhook, refused, changed }: { webhook: Webhook; refused: st
   return (
     <>
       <WebhookForm key={saved} webhook={webhook} refused={refused} label="Save changes" save={save} isSaved={saved > 0} />
-      <Rotation webhook={webhook} refused={refused} />
+      <Rotation webhook={webhook} refused={refused} changed={changed} />
     </>
   )
 }

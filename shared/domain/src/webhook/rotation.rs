@@ -91,6 +91,11 @@ impl Webhook {
         self.signing_secrets(now).last().unwrap_or(&self.secret)
     }
 
+    /// Returns when the last of the earlier secrets stops signing, or `None` if there is none. The moment may be over.
+    pub fn overlap_ends_at(&self) -> Option<Timestamp> {
+        self.previous_secrets.iter().map(|previous| previous.until).max()
+    }
+
     /// Replaces the secret at `now`. The replaced secret still signs for `overlap`, and earlier ones until their own overlaps
     /// end. An overlap of zero ends them all.
     ///

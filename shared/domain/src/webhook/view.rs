@@ -68,6 +68,8 @@ pub struct WebhookView {
     pub auto_recover: bool,
     /// When a disabled webhook is tried next, rounded up to a whole second. `null` if it is not.
     pub next_trial_at: Option<String>,
+    /// When the last of the earlier secrets stops signing, which may be over. `null` if no rotation has left one.
+    pub overlap_ends_at: Option<String>,
     /// The event pattern that the payload must match, as it was sent, or `null` for every event.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub filter: Option<Box<RawValue>>,
@@ -100,6 +102,7 @@ impl WebhookView {
             disable_on: webhook.options.disable_on,
             auto_recover: webhook.options.auto_recover.unwrap_or(auto_recover),
             next_trial_at: next_trial_at.map(|at| at.rounded_up_to_second().to_string()),
+            overlap_ends_at: webhook.overlap_ends_at().map(|at| at.to_string()),
             filter: webhook.filter.as_ref().and_then(Filter::to_json),
             created_at: webhook.created_at.to_string(),
             updated_at: webhook.updated_at.to_string(),
