@@ -21,7 +21,7 @@ use strict_aws::template::{items, resources, template, text};
 use telemetry::{log, metrics};
 
 /// Fields that Lambda's runtime or CloudWatch Logs adds to each line.
-const NOT_OURS: [&str; 3] = ["requestId", "@timestamp", "@log"];
+const NOT_OURS: [&str; 5] = ["requestId", "@timestamp", "@log", "record", "errorType"];
 
 #[test]
 fn dashboards_and_alarms_name_metrics_that_are_emitted_with_their_dimensions() {
@@ -98,7 +98,8 @@ fn queries_name_fields_that_are_logged() {
 /// Returns the fields that a query of CloudWatch Logs Insights reads: its words without literals,
 /// commands, functions and the names that it defines itself.
 fn fields_of(query: &str) -> Vec<String> {
-    const COMMANDS: [&str; 9] = ["SOURCE", "fields", "filter", "stats", "sort", "limit", "by", "asc", "desc"];
+    const COMMANDS: [&str; 11] =
+        ["SOURCE", "fields", "filter", "stats", "sort", "limit", "by", "asc", "desc", "or", "in"];
     let literal = Regex::new(r#"'[^']*'|"[^"]*""#).expect("a pattern");
     let query = literal.replace_all(query, "").into_owned();
     let defined = Regex::new(r"\bas (\w+)").expect("a pattern");
@@ -158,6 +159,7 @@ fn lines() -> Vec<Value> {
         metrics::trial_failed(TrialOutcome::Refused);
         metrics::delivery_failed();
         metrics::throttled("delivery", 1);
+        metrics::messages_returned(1);
         tracing::error!(error = "it failed", "a task could not be handled");
     });
     written.rewind().expect("a file");

@@ -2,6 +2,7 @@
 //! that the code uses.
 
 use application::config::Config;
+use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet};
 use store::keys;
 use strict_aws::template::{items, resources, template, text};
@@ -65,4 +66,33 @@ fn the_scheduler_role_allows_what_a_schedule_names() {
     assert_eq!(allowed("Invoke"), variables["RETRY_FUNCTION_ARN"]);
     assert_eq!(allowed("DeadLetters"), variables["SCHEDULER_DEAD_LETTER_ARN"]);
     assert_eq!(text(&variables["SCHEDULER_ROLE_ARN"]["Fn::GetAtt"]), "SchedulerRole.Arn");
+}
+
+#[test]
+fn every_queue_refuses_requests_without_tls() {
+    let template = template();
+    let queues: BTreeSet<_> = resources(&template, "AWS::SQS::Queue").map(|(id, _)| id.clone()).collect();
+    let mut refusing = BTreeSet::new();
+    for (id, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
+        for queue in items(&policy["Queues"]) {
+            let queue = text(&queue["Ref"]).to_owned();
+            // A queue has one policy: a second would replace the first.
+            assert!(refusing.insert(queue.clone()), "{queue} has two policies");
+            let statement = &policy["PolicyDocument"]["Statement"][0];
+            let statement = statement.get("Fn::If").map_or(statement, |choice| &choice[1]);
+            assert_eq!((&statement["Effect"], &statement["Principal"]), (&json!("Deny"), &json!("*")), "{id}");
+            assert_eq!(statement["Condition"], json!({ "Bool": { "aws:SecureTransport": "false" } }), "{id}");
+            let named = items(&statement["Resource"]).iter().any(|arn| arn["Fn::GetAtt"] == format!("{queue}.Arn"));
+            assert!(named, "{id} does not name {queue}");
+        }
+    }
+    assert_eq!(refusing, queues);
+}
+
+#[test]
+fn the_stage_is_made_after_every_route() {
+    let template = template();
+    let routes: BTreeSet<_> = resources(&template, "AWS::ApiGatewayV2::Route").map(|(id, _)| id.as_str()).collect();
+    let awaited: BTreeSet<_> = items(&template["Resources"]["Stage"]["DependsOn"]).iter().map(text).collect();
+    assert_eq!(awaited, routes);
 }

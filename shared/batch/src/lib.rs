@@ -9,6 +9,7 @@ use store::{
     Queues,
     queues::{self, Returned},
 };
+use telemetry::metrics;
 
 /// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +29,18 @@ pub async fn handle(
     event: SqsEvent,
     work: impl AsyncFnOnce(&[SqsMessage]) -> Vec<Disposition>,
 ) -> SqsBatchResponse {
-    let dispositions = work(&event.records).await;
+    let dispositions = work(&event.records).await.into_iter();
+    // A message without a disposition was not handled.
+    let dispositions = dispositions.chain(iter::repeat(Disposition::Return)).take(event.records.len());
+    let dispositions: Vec<_> = dispositions.collect();
+    let failed = dispositions.iter().filter(|disposition| **disposition == Disposition::Return).count();
+    if failed > 0 {
+        metrics::messages_returned(failed);
+    }
     let returned: Vec<(&SqsMessage, Duration)> = event
         .records
         .iter()
-        // A message without a disposition was not handled.
-        .zip(dispositions.into_iter().chain(iter::repeat(Disposition::Return)))
+        .zip(dispositions)
         .filter_map(|(message, disposition)| match disposition {
             Disposition::Delete => None,
             Disposition::Return => Some((message, queues::return_wait(receive_count(message), queues.random.share()))),

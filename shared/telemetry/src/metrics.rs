@@ -9,6 +9,7 @@
 //! | [`webhook_recovered`] | for each webhook that a trial enables |
 //! | [`trial_failed`] | for each trial that fails |
 //! | [`delivery_failed`] | for each delivery whose last attempt fails |
+//! | [`messages_returned`] | for each batch with messages that could not be handled |
 //! | [`throttled`] | when a rate limit delays or refuses something |
 //! | [`no_attempt`] | for each task that ended without an attempt: what it cost |
 //! | [`no_task`] | for what belongs to no task: what it cost |
@@ -40,7 +41,7 @@ pub const FAILURE_CLASS: &str = "failure_class";
 pub const FAILURES: &str = "failures";
 
 /// Every metric and its unit.
-pub const METRICS: [(&str, &str); 12] = [
+pub const METRICS: [(&str, &str); 13] = [
     ("attempts", "Count"),
     ("successes", "Count"),
     (FAILURES, "Count"),
@@ -53,6 +54,7 @@ pub const METRICS: [(&str, &str); 12] = [
     ("trials_failed", "Count"),
     ("deliveries_failed", "Count"),
     ("throttles", "Count"),
+    ("messages_returned", "Count"), // to a queue, because they could not be handled
 ];
 
 /// Logs an attempt. `delivery` has the attempt recorded, and `next` is when the schedule's next attempt is due, if there is
@@ -135,6 +137,11 @@ pub fn trial_failed(outcome: TrialOutcome) {
 /// Logs that the last attempt of a delivery has failed.
 pub fn delivery_failed() {
     tracing::info!(target: TARGET, deliveries_failed = 1, "delivery failed");
+}
+
+/// Logs that `count` messages of a batch could not be handled and go back to their queue.
+pub fn messages_returned(count: usize) {
+    tracing::warn!(target: TARGET, messages_returned = count, "messages returned");
 }
 
 /// Logs that a rate limit delayed or refused `count` deliveries or publications, as `what` says.
