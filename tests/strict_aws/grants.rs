@@ -9,7 +9,7 @@ use crate::stack::{attribute_of, name_of};
 use crate::template::{items, text};
 
 /// The template's conditions that are false when every parameter has its default.
-const NOT_BY_DEFAULT: [&str; 2] = ["HasKey", "IsTraced"];
+const NOT_BY_DEFAULT: [&str; 3] = ["HasKey", "HasVpc", "IsTraced"];
 
 /// The permission for one action on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

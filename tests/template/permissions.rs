@@ -76,12 +76,13 @@ fn deliver_may_read_one_delivery() {
 }
 
 #[test]
-fn no_role_has_a_wildcard_resource_except_for_traces() {
+fn no_role_has_a_wildcard_resource_except_for_traces_and_network_interfaces() {
     let template = template();
     for (role, properties) in resources(&template, "AWS::IAM::Role") {
         for statement in statements(properties) {
             let everywhere = items(&statement["Resource"]).iter().any(|resource| resource == "*");
-            assert!(!everywhere || statement["Sid"] == "Traces", "{role}: {statement:#}");
+            let is_known = ["Traces", "Network"].contains(&text(&statement["Sid"]));
+            assert!(!everywhere || is_known, "{role}: {statement:#}");
         }
     }
 }
@@ -168,7 +169,7 @@ fn always_granted<'a>(template: &'a Value, role: &str) -> impl Iterator<Item = G
 }
 
 fn is_conditional(statement: &Value) -> bool {
-    matches!(text(&statement["Sid"]), "Key" | "Traces")
+    matches!(text(&statement["Sid"]), "Key" | "Traces" | "Network")
 }
 
 /// Returns a role's statements, conditional ones included.

@@ -2,6 +2,8 @@
 //! that the code uses.
 
 use application::config::Config;
+use domain::{backoff::RetrySchedule, webhook::TrialSchedule};
+use regex_lite::Regex;
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet};
 use store::keys;
@@ -66,6 +68,42 @@ fn the_scheduler_role_allows_what_a_schedule_names() {
     assert_eq!(allowed("Invoke"), variables["RETRY_FUNCTION_ARN"]);
     assert_eq!(allowed("DeadLetters"), variables["SCHEDULER_DEAD_LETTER_ARN"]);
     assert_eq!(text(&variables["SCHEDULER_ROLE_ARN"]["Fn::GetAtt"]), "SchedulerRole.Arn");
+}
+
+/// Returns whether a parameter of the template may have `value`. CloudFormation matches the whole value.
+fn allows(parameter: &str, value: &str) -> bool {
+    let pattern = text(&template()["Parameters"][parameter]["AllowedPattern"]).to_owned();
+    Regex::new(&format!("^(?:{pattern})$")).expect("a pattern").is_match(value)
+}
+
+/// A schedule that the functions cannot read would stop all of them after the deployment, so CloudFormation refuses it before.
+#[test]
+fn the_template_takes_the_schedules_that_the_functions_take() {
+    let lengths = [0, 1, 9, 10, 14, 15, 16, 60, 99, 100, 167, 168, 169, 599, 899, 900, 901, 1_000, 9_999];
+    let longer = [10_079, 10_080, 10_081, 10_100, 59_999, 99_999, 599_999, 603_999, 604_799, 604_800, 604_801, 999_999];
+    let waits = lengths.iter().chain(&longer).flat_map(|length| ["s", "m", "h"].map(|unit| format!("{length}{unit}")));
+    let waits: Vec<_> = waits.chain(["", "5", "m", "-1s", "1d", "1.5h", "٣s"].map(str::to_owned)).collect();
+    for wait in &waits {
+        for schedule in [wait.clone(), format!("0s,{wait}"), format!("1m, {wait},2h")] {
+            let is_read = schedule.parse::<RetrySchedule>().is_ok();
+            assert_eq!(allows("RetrySchedule", &schedule), is_read, "{schedule}");
+            // That times ascend is more than a pattern can say.
+            let is_refused = !allows("TrialSchedule", &schedule);
+            assert!(!is_refused || schedule.parse::<TrialSchedule>().is_err(), "{schedule}");
+        }
+    }
+    for count in [1, 19, 20, 21] {
+        let schedule = vec!["1s"; count].join(",");
+        assert_eq!(allows("RetrySchedule", &schedule), schedule.parse::<RetrySchedule>().is_ok(), "{count}");
+    }
+}
+
+#[test]
+fn the_template_takes_the_arn_of_a_key_but_not_of_an_alias() {
+    let arn = |name: &str| format!("arn:aws:kms:eu-central-1:123456789012:{name}");
+    assert!(allows("KmsKeyArn", "") && allows("KmsKeyArn", &arn("key/1234abcd-12ab-34cd-56ef-1234567890ab")));
+    assert!(allows("KmsKeyArn", &arn("key/mrk-1234abcd12ab34cd56ef1234567890ab")));
+    assert!(!allows("KmsKeyArn", &arn("alias/hooks")) && !allows("KmsKeyArn", "alias/hooks"));
 }
 
 #[test]

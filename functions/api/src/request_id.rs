@@ -1,4 +1,4 @@
-//! `X-Request-Id`: every answer has one, and every log line of its request has it as `request_id`. Behind API Gateway it is the
+//! `X-Request-Id`: every answer has one, and every log line of its request has it as `request_id`, beside its `route`. Behind API Gateway it is the
 //! gateway's own id, which its access log has too.
 //!
 //! The caller's `X-Request-Id` is never the answer's: two requests could have the same, and an id could claim to be another's.
@@ -6,7 +6,7 @@
 
 use crate::state::ApiState;
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
@@ -25,8 +25,15 @@ const CLIENT_ID_MAX: usize = 128;
 /// Gives the request its id.
 pub(crate) async fn add(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
     let id = of_gateway(&request).unwrap_or_else(|| generated(&state.app.random));
+    let path = request.extensions().get::<MatchedPath>();
+    let route = path.map(|path| format!("{} {}", request.method(), path.as_str()));
     // The level error lets the span through at every log level, so every line has the id.
-    let span = tracing::error_span!("request", request_id = id.to_str().unwrap_or_default(), client_request_id = Empty);
+    let span = tracing::error_span!(
+        "request",
+        request_id = id.to_str().unwrap_or_default(),
+        route = route.as_deref(),
+        client_request_id = Empty
+    );
     if let Some(client_id) = of_client(&request) {
         span.record("client_request_id", client_id);
     }

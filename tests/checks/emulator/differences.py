@@ -20,7 +20,7 @@ def concurrency_is_a_number():
 
 
 def permissions_by_aws_names():
-    """In IAM, `sqs:SendMessage` covers batches, and a schedule's ARN names its group. In ministack neither is so."""
+    """In IAM, `sqs:SendMessage` and `sqs:ChangeMessageVisibility` cover batches, and a schedule's ARN names its group. In ministack neither is so."""
     iam = boto3.client("iam")
     resources = boto3.client("cloudformation").list_stack_resources(StackName=STACK)["StackResourceSummaries"]
     for role in [resource["PhysicalResourceId"] for resource in resources if resource["ResourceType"] == "AWS::IAM::Role"]:
@@ -29,6 +29,8 @@ def permissions_by_aws_names():
             for statement in policy["Statement"]:
                 if "sqs:SendMessage" in statement["Action"]:
                     statement["Action"].append("sqs:SendMessageBatch")
+                if "sqs:ChangeMessageVisibility" in statement["Action"]:
+                    statement["Action"].append("sqs:ChangeMessageVisibilityBatch")
                 if "scheduler:CreateSchedule" in statement["Action"]:
                     statement["Resource"] = [arn.replace(f"schedule/{STACK}/", "schedule/default/")
                                              for arn in statement["Resource"]]

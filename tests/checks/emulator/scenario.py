@@ -197,6 +197,8 @@ def poison(api, receiver, names):
     assert len(sent["Successful"]) == 2, sent
     wait_for("the healthy message's attempt", lambda: receiver.of(events[1])[1:])
     wait_for("a dead letter", lambda: count(dead_letters) == 1)
+    returned = wait_for("the metric of messages given back", lambda: logged("deliver", "messages_returned"))
+    assert all("messages_returned" in str(line["_aws"]["CloudWatchMetrics"]) for line in returned), returned
     assert len(receiver.of(events[0])) == 1, "the poison was sent"
     receipts(queue, usual)
     assert operate("redrive", "deliveries", "--dry-run") == tasks[0]
@@ -209,6 +211,13 @@ def poison(api, receiver, names):
     assert count(dead_letters) == 0
     attempts = wait_for("its record", lambda: api.delivery(events[0])["attempts"][1:])
     assert attempts[0]["status_code"] == 200, attempts
+
+
+def logged(function, field):
+    """Returns the log lines of a function that have the field."""
+    pages = aws["logs"].get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{STACK}-{function}")
+    texts = [event["message"] for page in pages for event in page["events"]]
+    return [json.loads(text) for text in texts if text.startswith("{") and f'"{field}":' in text]
 
 
 def receipts(queue, count):

@@ -79,7 +79,11 @@ async fn the_log_lines_of_a_request_have_its_id() {
             lines.find(|line| line["message"] == "webhook registered" && line["request_id"] == id)
         });
         let line = line.await;
-        assert_eq!(line["webhook_id"], reply.id());
+        assert_eq!(
+            (&line["webhook_id"], &line["route"]),
+            (&json!(reply.id()), &json!("POST /v1/webhooks")),
+            "{line:#}"
+        );
         assert_eq!(line["client_request_id"].as_str(), logged, "{line:#}");
     }
 }

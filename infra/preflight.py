@@ -1,0 +1,74 @@
+"""Looks at a deployment before anything is changed: says where it goes, and refuses what the account's concurrency cannot bear.
+
+infra/deploy runs it with its own arguments.
+"""
+
+import sys
+
+import boto3
+import botocore.exceptions
+
+# Lambda leaves at least this much to functions without a reservation of their own.
+UNRESERVED_LEAST = 100
+RESERVATIONS = ["ApiReservedConcurrency", "PublishReservedConcurrency", "DeliverReservedConcurrency"]
+MAXIMA = {"PublishMaximumConcurrency": 10, "DeliverMaximumConcurrency": 100, "SlowDeliverMaximumConcurrency": 20}
+
+
+def option(name, default=None):
+    """Returns the value of an option of `sam deploy`, as `--name value` or `--name=value`."""
+    for index, argument in enumerate(sys.argv):
+        if argument == name and index + 1 < len(sys.argv):
+            return sys.argv[index + 1]
+        if argument.startswith(f"{name}="):
+            return argument.removeprefix(f"{name}=")
+    return default
+
+
+def given():
+    pairs = (argument.partition("=") for argument in sys.argv[1:] if not argument.startswith("-"))
+    return {name: value.strip('"') for name, equals, value in pairs if equals}
+
+
+def main():
+    session = boto3.Session(profile_name=option("--profile"), region_name=option("--region"))
+    stack = option("--stack-name", "hookline")
+    try:
+        account = session.client("sts").get_caller_identity()["Account"]
+        print(f"stack {stack}, account {account}, region {session.region_name}", flush=True)
+        stacks = session.client("cloudformation")
+        present = present_of(stacks, stack)
+        limits = session.client("lambda").get_account_settings()["AccountLimit"]
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise SystemExit(f"AWS cannot be asked: {error}") from None
+    check_concurrency(limits, present, {**present, **given()})
+
+
+def present_of(stacks, stack):
+    """Returns the parameters of the stack as it is, or none if it is new."""
+    try:
+        described = stacks.describe_stacks(StackName=stack)["Stacks"][0]
+    except stacks.exceptions.ClientError as error:
+        if "does not exist" in str(error):
+            return {}
+        raise
+    return {one["ParameterKey"]: one.get("ParameterValue", "") for one in described.get("Parameters", [])}
+
+
+def check_concurrency(limits, present, parameters):
+    """Refuses reservations that Lambda would refuse in mid-deployment, and warns if the account has little."""
+    def reserved(values):
+        return sum(int(values.get(name) or 0) for name in RESERVATIONS)
+
+    free = limits["UnreservedConcurrentExecutions"] + reserved(present)
+    wanted = reserved(parameters)
+    if wanted and free - wanted < UNRESERVED_LEAST:
+        raise SystemExit(f"{wanted} concurrent invocations are to be reserved, but of the account's {limits['ConcurrentExecutions']}, {free} are "
+                         f"free, and {UNRESERVED_LEAST} must stay so. Reserve less, or ask AWS for a higher quota.")
+    most = sum(int(parameters.get(name) or default) for name, default in MAXIMA.items())
+    if most > limits["ConcurrentExecutions"]:
+        print(f"note: the queues may use {most} concurrent invocations, and the account has {limits['ConcurrentExecutions']}. Lambda throttles what "
+              "is more, and nothing is lost. Ask AWS for a higher quota before there is load.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
