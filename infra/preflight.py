@@ -1,4 +1,5 @@
-"""Looks at a deployment before anything is changed: says where it goes, and refuses what the account's concurrency cannot bear.
+"""Looks at a deployment before anything is changed: says where it goes, and refuses parameters that need others, and what
+the account's concurrency cannot bear.
 
 infra/deploy runs it with its own arguments.
 """
@@ -30,17 +31,33 @@ def given():
 
 
 def main():
-    session = boto3.Session(profile_name=option("--profile"), region_name=option("--region"))
+    for name in ["--config-env", "--config-file"]:
+        if option(name):
+            raise SystemExit(f"{name} is not taken: it may name another stack than the one that is looked at here")
     stack = option("--stack-name", "hookline")
     try:
+        session = boto3.Session(profile_name=option("--profile"), region_name=option("--region"))
         account = session.client("sts").get_caller_identity()["Account"]
         print(f"stack {stack}, account {account}, region {session.region_name}", flush=True)
-        stacks = session.client("cloudformation")
-        present = present_of(stacks, stack)
-        limits = session.client("lambda").get_account_settings()["AccountLimit"]
+        present = present_of(session.client("cloudformation"), stack)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise SystemExit(f"AWS cannot be asked: {error}") from None
-    check_concurrency(limits, present, {**present, **given()})
+    parameters = {**present, **given()}
+    check_pairs(parameters)
+    try:
+        limits = session.client("lambda").get_account_settings()["AccountLimit"]
+    except botocore.exceptions.ClientError as error:
+        print(f"note: the account's concurrency is not known: {error}", flush=True)
+        return
+    check_concurrency(limits, present, parameters)
+
+
+def check_pairs(parameters):
+    """Refuses a parameter without the one that it needs, which would fail in mid-deployment or be ignored."""
+    for name, needed in [("DomainName", "CertificateArn"), ("CertificateArn", "DomainName"), ("HostedZoneId", "DomainName"),
+                         ("SubnetIds", "SecurityGroupIds"), ("SecurityGroupIds", "SubnetIds")]:
+        if parameters.get(name) and not parameters.get(needed):
+            raise SystemExit(f"{name} needs {needed}")
 
 
 def present_of(stacks, stack):
@@ -56,15 +73,18 @@ def present_of(stacks, stack):
 
 def check_concurrency(limits, present, parameters):
     """Refuses reservations that Lambda would refuse in mid-deployment, and warns if the account has little."""
+    def number(text, default):
+        return int(text) if text and text.isdecimal() else default
+
     def reserved(values):
-        return sum(int(values.get(name) or 0) for name in RESERVATIONS)
+        return sum(number(values.get(name), 0) for name in RESERVATIONS)
 
     free = limits["UnreservedConcurrentExecutions"] + reserved(present)
     wanted = reserved(parameters)
     if wanted and free - wanted < UNRESERVED_LEAST:
         raise SystemExit(f"{wanted} concurrent invocations are to be reserved, but of the account's {limits['ConcurrentExecutions']}, {free} are "
                          f"free, and {UNRESERVED_LEAST} must stay so. Reserve less, or ask AWS for a higher quota.")
-    most = sum(int(parameters.get(name) or default) for name, default in MAXIMA.items())
+    most = sum(number(parameters.get(name), default) for name, default in MAXIMA.items())
     if most > limits["ConcurrentExecutions"]:
         print(f"note: the queues may use {most} concurrent invocations, and the account has {limits['ConcurrentExecutions']}. Lambda throttles what "
               "is more, and nothing is lost. Ask AWS for a higher quota before there is load.", flush=True)

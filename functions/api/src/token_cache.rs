@@ -27,20 +27,23 @@ impl TokenCache {
     /// Finds a token by its text, in the cache or in the table. Returns `None` if there is no such token.
     pub(crate) async fn find(&self, app: &App, token: &str) -> Result<Option<Arc<Token>>, StoreError> {
         let (hash, now) = (token::hash(token), app.clock.now());
-        if portal::is_session_token(token) {
-            // It is not cached, so that a session that is ended is over at once. Few requests are those of a session.
-            let found = tokens::find_session(&app.store, &hash).await?;
-            let is_open = |token: &Token| token.session.is_some_and(|session| now < session.until);
-            return Ok(found.filter(is_open).map(Arc::new));
-        }
         if let Some((token, until)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&hash)
             && now < *until
         {
             return Ok(Some(token.clone()));
         }
-        let found = tokens::find(&app.store, &hash).await?.map(Arc::new);
+        let is_session = portal::is_session_token(token);
+        let found = if is_session {
+            tokens::find_session(&app.store, &hash).await?
+        } else {
+            tokens::find(&app.store, &hash).await?
+        };
+        let works = |token: &Token| token.session.map_or(!is_session, |session| now < session.until);
+        let found = found.filter(works).map(Arc::new);
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &found {
+            // A session that was ended is over at once. Few requests are those of a session.
+            Some(token) if token.session.is_some() => {}
             Some(token) => {
                 if cache.len() >= CACHE_MAX {
                     cache.clear();

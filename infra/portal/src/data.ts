@@ -13,6 +13,7 @@ export function useApi<T>(path: string | undefined, every?: number): Loaded<T> {
     if (!path) return
     const stop = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
+    let isGone = false
     const read = async () => {
       if (!document.hidden) {
         try {
@@ -21,10 +22,11 @@ export function useApi<T>(path: string | undefined, every?: number): Loaded<T> {
         } catch (error) {
           if (stop.signal.aborted) return
           const problem = error instanceof Problem ? error : new Problem(0, String(error))
+          isGone = problem.status === 404 || problem.status === 410
           setState((before) => ({ path, problem, ...(before.path === path && before.value ? { value: before.value } : {}) }))
         }
       }
-      if (every && !stop.signal.aborted) timer = setTimeout(read, every)
+      if (every && !isGone && !stop.signal.aborted) timer = setTimeout(read, every)
     }
     void read()
     return () => {
@@ -62,11 +64,12 @@ export function useList<T extends { id: string }>(path: string | undefined, live
   const [isThin, setThin] = useState(false)
   const [round, setRound] = useState(0)
   const generation = useRef(0)
+  const hasItems = useRef(false)
   // The top and the end of the list are read independently: neither must wait for the other.
   const busy = useRef({ top: false, end: false })
 
   const read = useCallback(
-    async (from: string | null | undefined, pagesMax: number, merge: (before: T[] | undefined, page: T[]) => T[]) => {
+    async (from: string | null | undefined, pagesMax: number, merge: (before: T[] | undefined, page: T[], isAll: boolean) => T[]) => {
       const part = from ? 'end' : 'top'
       if (!path || busy.current[part]) return
       busy.current[part] = true
@@ -83,10 +86,12 @@ export function useList<T extends { id: string }>(path: string | undefined, live
           left -= 1
         } while (found.length === 0 && next && left > 0 && mine === generation.current)
         if (mine !== generation.current) return
-        setItems((before) => merge(before, found))
-        if (pagesMax > 1) setThin(found.length === 0 && Boolean(next))
+        setItems((before) => merge(before, found, !from && !next))
+        // The top of a list says nothing about its end, unless nothing else was read yet.
+        if (from || pagesMax > 1 || !hasItems.current) setThin(found.length === 0 && Boolean(next))
+        hasItems.current = true
         setProblem(undefined)
-        setCursor((before) => (from || before === undefined ? next : before))
+        setCursor((before) => (from || before === undefined || next === null ? next : before))
       } catch (error) {
         if (mine === generation.current) setProblem(error instanceof Problem ? error : new Problem(0, String(error)))
       } finally {
@@ -107,6 +112,7 @@ export function useList<T extends { id: string }>(path: string | undefined, live
     setProblem(undefined)
     setLoading(true)
     setThin(false)
+    hasItems.current = false
     void read(null, PAGES_MAX, (_, page) => page)
   }, [path, round, read])
 
@@ -114,7 +120,8 @@ export function useList<T extends { id: string }>(path: string | undefined, live
     if (!live) return
     const timer = setInterval(() => {
       if (document.hidden) return
-      void read(null, 1, (before, page) => {
+      void read(null, 1, (before, page, isAll) => {
+        if (isAll) return page
         // The page tells all from its last entry on. What is older was read before. Ids are ordered by time.
         const last = page[page.length - 1]?.id
         return last === undefined ? (before ?? page) : page.concat((before ?? []).filter((item) => item.id < last))

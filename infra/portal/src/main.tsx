@@ -41,7 +41,7 @@ function Root({ beginning, brand }: { beginning: Promise<Session> | undefined; b
   }, [])
   if (state.at === 'open') {
     const signOut = () => setState({ at: 'closed', title: 'You are signed out', detail: 'Get a new link to come back.' })
-    return <App session={state.session} name={name} onSignOut={signOut} onOver={() => void end().catch(forget).then(() => setState({ at: 'closed', ...OVER }))} />
+    return <App session={state.session} name={name} onSignOut={signOut} onOver={() => { setState({ at: 'closed', ...OVER }); void end().catch(forget) }} />
   }
   return (
     <main class="notice">

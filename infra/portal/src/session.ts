@@ -15,11 +15,9 @@ export function takeCode(): string | undefined {
 export async function begin(code: string): Promise<Session> {
   const before = kept()
   const session = await post<Session>('/v1/portal-sessions', { code })
-  if (before) {
-    authenticate(before.token, () => {})
-    await end().catch(() => {})
-  }
+  // The code is used up: nothing may come between it and the session that it has begun.
   sessionStorage.setItem(KEY, JSON.stringify(session))
+  if (before) void fetch('/v1/portal-sessions', { method: 'DELETE', headers: { authorization: `Bearer ${before.token}` } }).catch(() => {})
   return session
 }
 

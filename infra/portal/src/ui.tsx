@@ -3,7 +3,7 @@ import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Attempt, Problem, Webhook } from './api'
 import { Icon, type IconName } from './icon'
-import { ago, exact, isSuccess, moment, outcome, short } from './text'
+import { exact, isSuccess, moment, outcome, short } from './text'
 
 const TICK_MS = 1_000
 const tickers = new Set<(now: number) => void>()
@@ -28,7 +28,7 @@ export function useNow<T extends string | number | boolean>(read: (now: number) 
 /** A moment. With `inLog`, it is shown as a log of the receiver has it, however short it is ago. */
 export function Time({ at, inLog }: { at: string; inLog?: boolean }) {
   const shown = useNow((now) => (inLog ? short(at, now) : moment(at, now)))
-  return <time dateTime={at} title={`${exact(at)}, ${ago(at, Date.now())}`}>{shown}</time>
+  return <time dateTime={at} title={exact(at)}>{shown}</time>
 }
 
 type ButtonProps = {

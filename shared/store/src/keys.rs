@@ -10,6 +10,7 @@
 //! | Webhooks | `account` = `#event-types` | `id` = name |
 //! | Webhooks | `account` = `#tokens` | `id` = `tok_…` |
 //! | Webhooks | `account` = `#token#<SHA-256>` | `id` = `token` |
+//! | Webhooks | `account` = `#session#<SHA-256>` | `id` = `session` |
 //! | Webhooks | `account` = `#portal#<SHA-256>` | `id` = `link` |
 //! | Webhooks | `account` = `#pace#<account>#<wh_…>` | `id` = `pace` |
 //! | Webhooks | `account` = `#pace#<account>` | `id` = `publish` |

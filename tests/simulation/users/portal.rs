@@ -60,7 +60,7 @@ impl Users {
     async fn use_session(&self, token: &str, exchange: &Exchange, until_ms: i64) {
         let dice = &self.world.dice;
         let mut ended_ms = None;
-        while self.world.now_ms() < until_ms + 5_000 {
+        while self.world.now_ms() < until_ms {
             self.look(token, exchange, (until_ms, ended_ms)).await;
             if ended_ms.is_none() && dice.permille(300) {
                 let answer = self.call_api(token, "DELETE", "/v1/portal-sessions", Value::Null).await;
@@ -71,6 +71,11 @@ impl Users {
             let pause_ms = if dice.permille(300) { dice.between(0, 200) } else { dice.between(5_000, 30_000) };
             sleep(Duration::from_millis(pause_ms as u64)).await;
         }
+        // Late enough for every clock.
+        let tolerance_ms = 2 * self.world.plan.skew_ms + 2_000;
+        let pause_ms = (until_ms + tolerance_ms - self.world.now_ms()).max(0);
+        sleep(Duration::from_millis(pause_ms as u64)).await;
+        self.look(token, exchange, (until_ms, ended_ms)).await;
     }
 
     async fn look(&self, token: &str, exchange: &Exchange, (until_ms, ended_ms): (i64, Option<i64>)) {

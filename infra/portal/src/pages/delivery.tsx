@@ -56,7 +56,7 @@ export function DeliveryPage({ id }: { id: string }) {
           <div class="row"><Button onClick={() => setAsked(false)}>Not now</Button><Button kind="danger" busy={action.busy} onClick={() => void act('cancel')}>Cancel the delivery</Button></div>
         </Dialog>
       ) : null}
-      {isOff ? <Note tone="bad">Its webhook is disabled, so nothing can be sent. <a href={link('webhooks', delivery.webhook_id, 'recover')}>Enable it and recover</a> what was not delivered.</Note> : null}
+      {isOff && !delivery.test && ['failed', 'held', 'pending'].includes(delivery.status) ? <Note tone="bad">Its webhook is disabled, so nothing can be sent. <a href={link('webhooks', delivery.webhook_id, 'recover')}>Enable it and recover</a> what was not delivered.</Note> : null}
       {action.problem ? <Failed problem={action.problem} /> : null}
       {problem ? <Failed problem={problem} retry={reload} /> : null}
       <div class="split">

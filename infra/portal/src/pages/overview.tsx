@@ -83,7 +83,7 @@ function TestResult({ id, webhook }: { id: string; webhook: Webhook }) {
   return (
     <>
       <ul class="rows"><li><DeliveryRow delivery={delivery} /></li></ul>
-      {webhook.status === 'disabled' && isSuccess(attempt) ? <Note tone="good">Your receiver answers. <a href={link('webhooks', webhook.id, 'recover')}>Enable the webhook</a>, and it gets what it has missed.</Note> : null}
+      {webhook.status === 'disabled' && isSuccess(attempt) ? <Note tone="good">Your receiver answers. <a href={link('webhooks', webhook.id, 'recover')}>Enable the webhook</a>, and it gets what is held.</Note> : null}
       {attempt.response_body ? <pre tabIndex={0} role="region" aria-label="The receiver's answer">{attempt.response_body.slice(0, 2_000)}</pre> : null}
     </>
   )

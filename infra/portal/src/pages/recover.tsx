@@ -14,23 +14,25 @@ const LOST_LIVE_MS = 10_000
 const PAGES_MAX = 10
 const DAY_MS = 24 * 60 * 60_000
 
-type Lost = { deliveries: Delivery[]; hasMore: boolean }
+/** What was not delivered, and of which states there is more than was read. */
+type Lost = { deliveries: Delivery[]; more: string[] }
 
 /** As an input of the browser has it, in local time. */
 const local = (time: number): string => new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
 /** The moment that an input of the browser has, or undefined while it is not complete. */
 const moment = (text: string): number | undefined => (text === '' || Number.isNaN(Date.parse(text)) ? undefined : Date.parse(text))
 
+/** Reads the failed or the held deliveries. Tests are left out: a recovery does not send them. */
 async function lostOf(path: string, status: string): Promise<Lost> {
   const deliveries: Delivery[] = []
   let cursor: string | null | undefined
   for (let page = 0; page < PAGES_MAX; page += 1) {
     const answer: Page<Delivery> = await get(query(path, { status, limit: 100, cursor }))
-    deliveries.push(...answer.data)
+    deliveries.push(...answer.data.filter((delivery) => !delivery.test))
     cursor = answer.next_cursor
-    if (!cursor) return { deliveries, hasMore: false }
+    if (!cursor) return { deliveries, more: [] }
   }
-  return { deliveries, hasMore: true }
+  return { deliveries, more: [status] }
 }
 
 function useLost(id: string, round: string) {
@@ -40,7 +42,7 @@ function useLost(id: string, round: string) {
     run(async () => {
       const path = `/v1/webhooks/${id}/deliveries`
       const [failed, held] = await Promise.all([lostOf(path, 'failed'), lostOf(path, 'held')])
-      setLost({ deliveries: [...failed.deliveries, ...held.deliveries], hasMore: failed.hasMore || held.hasMore })
+      setLost({ deliveries: [...failed.deliveries, ...held.deliveries], more: [...failed.more, ...held.more] })
     })
   useEffect(() => {
     void read()
@@ -84,16 +86,15 @@ export function Recover({ webhook, refused, enable }: { webhook: Webhook; refuse
       }
     })
   const isOff = webhook.status === 'disabled'
-  const held = counted(chosen.filter((delivery) => delivery.status === 'held').length, 'held')
-  const failed = counted(chosen.filter((delivery) => delivery.status !== 'held').length, 'failed')
-  const count = `${lost?.hasMore ? 'at least ' : ''}${chosen.length.toLocaleString('en')} ${chosen.length === 1 ? 'event' : 'events'}`
+  const counts = ['held', ...(includeFailed ? ['failed'] : [])].map((status) => counted(lost, chosen, status))
+  const count = `at least ${chosen.length.toLocaleString('en')} ${chosen.length === 1 ? 'event' : 'events'}: ${counts.join(', ')}`
   return (
     <>
       {isOff ? <EnableFirst lost={lost} refused={refused} enable={enable} /> : null}
       <h2>What was not delivered</h2>
       {problem ? <Failed problem={problem} retry={() => void reload()} /> : null}
-      {lost?.hasMore ? <Note tone="wait">The chart shows the newest {(PAGES_MAX * 100).toLocaleString('en')} of each kind. There are older ones, which a recovery sends too.</Note> : null}
-      {lost === undefined ? (problem ? null : <Skeleton lines={5} />) : lost.deliveries.length === 0 ? <p class="muted">Nothing has failed, and nothing is held. {pendingOf(pending.value)}</p> : <WindowChart lost={lost.deliveries} window={window} choose={choose} />}
+      {lost?.more.length ? <Note tone="wait">Only the newest that are {lost.more.join(' or ')} were read. There may be older ones, which a recovery sends too.</Note> : null}
+      {lost === undefined ? (problem ? null : <Skeleton lines={5} />) : lost.deliveries.length === 0 ? (lost.more.length ? null : <p class="muted">Nothing has failed, and nothing is held. {pendingOf(pending.value)}</p>) : <WindowChart lost={lost.deliveries} window={window} choose={choose} />}
       {isOff ? null : <section>
         <h2>Send it again</h2>
         <p class="muted">Everything since the webhook was added, or what was published between two moments.</p>
@@ -106,14 +107,15 @@ export function Recover({ webhook, refused, enable }: { webhook: Webhook; refuse
         <label class="check apart"><input type="checkbox" checked={includeFailed} onChange={(event) => setIncludeFailed(event.currentTarget.checked)} /><span>Failed deliveries too, not only held ones</span></label>
         {action.problem ? <Failed problem={action.problem} /> : null}
         <div class="row">
-          <Button kind="primary" icon="retry" refused={refused ?? (isRunning ? 'A recovery is running.' : undefined)} onClick={() => setAsked(true)}>Recover</Button>
-          <span aria-live="polite">{isRunning ? 'A recovery is running.' : lost ? `${count}: ${held}, ${failed}.` : null}</span>
+          <Button kind="primary" icon="retry" refused={refused} onClick={() => setAsked(true)}>Recover</Button>
+          <span aria-live="polite">{isRunning ? 'A recovery is running.' : lost ? `Sends ${count}.` : null}</span>
         </div>
-        <p class="hint">It also finds events that no delivery was begun for, if there are any.</p>
+        <p class="hint">It also sends events that no delivery was begun for, and pending ones that are long overdue, if there are any.</p>
       </section>}
       {isAsked ? (
         <Dialog title="Send this again?" onClose={() => setAsked(false)}>
-          <p>This sends {count} to the webhook, oldest first: {held}, {failed}. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
+          {isRunning ? <p>Another recovery is still running. Both find what is not delivered, and neither sends what the other has just sent.</p> : null}
+          <p>This sends {count}, oldest first. A receiver may get one that it has already processed: it notices by <code>webhook-id</code>.</p>
           <div class="row"><Button onClick={() => setAsked(false)}>Do not send</Button><Button kind="primary" busy={action.busy} onClick={() => void begin()}>Send</Button></div>
         </Dialog>
       ) : null}
@@ -130,24 +132,28 @@ export function Recover({ webhook, refused, enable }: { webhook: Webhook; refuse
 
 /** What is still under way, in words. */
 function pendingOf(pending: Page<Delivery> | undefined): string {
-  const count = pending?.data.length ?? 0
-  if (count === 0) return pending?.next_cursor ? '' : 'Nothing is pending either.'
-  return `${count}${pending?.next_cursor ? ' or more' : ''} ${count === 1 ? 'is' : 'are'} still pending.`
+  if (!pending) return ''
+  const count = pending.data.length
+  if (count === 0) return pending.next_cursor ? '' : 'Nothing is pending either.'
+  return `${count}${pending.next_cursor ? ' or more' : ''} ${count === 1 ? 'is' : 'are'} still pending.`
 }
 
-const counted = (count: number, what: string): string => `${count.toLocaleString('en')} ${what}`
+/** How many of the `chosen` deliveries have a status, as far as was read. */
+function counted(lost: Lost | undefined, chosen: Delivery[], status: string): string {
+  const count = chosen.filter((delivery) => delivery.status === status).length
+  return `${count.toLocaleString('en')}${lost?.more.includes(status) ? ' or more' : ''} ${status}`
+}
 
 /** What to do while the webhook is disabled, in its order. */
 function EnableFirst({ lost, refused, enable }: { lost: Lost | undefined; refused: string | undefined; enable: () => void }) {
-  const count = (status: string) => lost?.deliveries.filter((delivery) => delivery.status === status).length ?? 0
-  const held = count('held')
-  const failed = count('failed')
+  const has = (status: string) => lost?.more.includes(status) || lost?.deliveries.some((delivery) => delivery.status === status)
+  const count = (status: string) => counted(lost, lost?.deliveries ?? [], status)
   return (
     <div class="note plain steps">
       <ol>
         <li>Make sure that your receiver works again.</li>
-        <li>Enable the webhook. {held ? <>It then gets what is held, {held.toLocaleString('en')}{lost?.hasMore ? ' or more' : ''}, oldest first.</> : 'Nothing is held for it.'}</li>
-        {failed ? <li>Come back here, and send again what had failed before it was disabled: {failed.toLocaleString('en')}{lost?.hasMore ? ' or more' : ''}.</li> : null}
+        <li>Enable the webhook. {has('held') ? `It then gets what is held, oldest first: ${count('held')}.` : lost ? 'Nothing is held for it.' : null}</li>
+        {has('failed') ? <li>Come back here, and send again what had failed before it was disabled: {count('failed')}.</li> : null}
       </ol>
       <Button kind="primary" refused={refused} onClick={enable}>Enable…</Button>
     </div>

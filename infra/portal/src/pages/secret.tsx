@@ -30,7 +30,7 @@ export function Rotation({ webhook, refused, changed }: { webhook: Webhook; refu
   const rotate = () =>
     run(async () => {
       setEnded(false)
-      const { secret, standard_secret, ...after } = await post<WebhookWithSecret>(path, { overlap_seconds: Math.round(Number(hours) * HOUR_S) })
+      const { secret, standard_secret, ...after } = await post<WebhookWithSecret>(path, { overlap_seconds: Number.isFinite(Number(hours)) ? Math.round(Number(hours) * HOUR_S) : hours })
       setRotated({ ...after, secret, standard_secret })
       changed(after)
     })
@@ -51,7 +51,7 @@ export function Rotation({ webhook, refused, changed }: { webhook: Webhook; refu
         <Button onClick={() => void finish()} busy={busy} refused={refused ?? (isOverlapping ? undefined : 'No earlier secret signs.')}>End the overlap now</Button>
       </div>
       <div class="tested" role="status">
-        {hasEnded ? <Note tone="good">Only the newest secret signs now.</Note> : <Countdown until={until} />}
+        {hasEnded && !isOverlapping ? <Note tone="good">Only the newest secret signs now.</Note> : <Countdown until={until} />}
       </div>
       {problem && !problem.at('/overlap_seconds') ? <Failed problem={problem} /> : null}
       {rotated ? <SecretDialog webhook={rotated} onClose={() => setRotated(undefined)} /> : null}

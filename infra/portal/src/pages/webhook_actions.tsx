@@ -63,7 +63,7 @@ export function WebhookActions({ webhook, held, refused, asked, ask, changed }: 
           </>
         ),
         <>
-          {isPolled ? null : <Button kind="danger" busy={action.busy} onClick={() => ask('discard')}>Discard what is held…</Button>}
+          {isPolled ? null : <Button kind="danger" busy={action.busy} onClick={() => { action.clear(); ask('discard') }}>Discard what is held…</Button>}
           <span class="push" />
           {later}
           <Button kind="primary" busy={action.busy} onClick={() => void change(enabled)}>{isPolled ? 'Enable' : 'Enable and send'}</Button>

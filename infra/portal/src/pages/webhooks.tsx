@@ -78,13 +78,13 @@ export function LastFailure({ health }: { health: WebhookHealth | undefined }) {
 /** How many events wait for a webhook, and how many have failed. A page of each list is counted; more are said to be more. */
 export function HeldCount({ held, failed }: { held: Page<Delivery> | undefined; failed?: Page<Delivery> | undefined }) {
   const count = held?.data.length ?? 0
-  const lost = failed?.data.length ?? 0
+  const lost = failed?.data.filter((delivery) => !delivery.test).length ?? 0
   const more = (page: Page<Delivery> | undefined) => (page?.next_cursor ? ' or more' : '')
   if (count === 0 && lost === 0) return null
   return (
     <>
       {count ? <>{count}{more(held)} {count === 1 ? 'event is' : 'events are'} held for it{lost ? ', and ' : ''}</> : null}
-      {lost ? <>{lost}{more(failed)} {lost === 1 ? 'has' : 'have'} failed</> : null}.
+      {lost ? <>{lost}{more(failed)} {count ? '' : lost === 1 ? 'delivery ' : 'deliveries '}{lost === 1 ? 'has' : 'have'} failed</> : null}.
     </>
   )
 }

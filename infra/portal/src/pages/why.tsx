@@ -68,17 +68,16 @@ export function WhyPage() {
 
 type Found = { code: string; detail: string; headers: string[] }
 
-/** Findings that say the same of several headers are one. A header whose failure is explained is not called unexplained, too. */
+/** Findings that say the same of several headers are one. What explains nothing stands last. */
 function grouped(findings: Diagnosis['findings']): Found[] {
-  const explained = new Set(findings.filter((finding) => !['valid', 'unexplained'].includes(finding.code)).map((finding) => finding.header))
   const found: Found[] = []
   for (const { code, detail, header } of findings) {
-    if (code === 'unexplained' && explained.has(header)) continue
     const same = found.find((one) => one.code === code && one.detail === detail)
     if (same) same.headers.push(header)
     else found.push({ code, detail, headers: [header] })
   }
-  return found
+  const isUnexplained = ({ code }: Found) => Number(code === 'unexplained')
+  return found.sort((one, other) => isUnexplained(one) - isUnexplained(other))
 }
 
 function Findings({ diagnosis: { valid, findings } }: { diagnosis: Diagnosis }) {
