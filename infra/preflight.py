@@ -8,11 +8,12 @@ import sys
 
 import boto3
 import botocore.exceptions
+from samcli.yamlhelper import yaml_parse
 
 # Lambda leaves at least this much to functions without a reservation of their own.
 UNRESERVED_LEAST = 100
 RESERVATIONS = ["ApiReservedConcurrency", "PublishReservedConcurrency", "DeliverReservedConcurrency"]
-MAXIMA = {"PublishMaximumConcurrency": 10, "DeliverMaximumConcurrency": 100, "SlowDeliverMaximumConcurrency": 20}
+MAXIMA = ["PublishMaximumConcurrency", "DeliverMaximumConcurrency", "SlowDeliverMaximumConcurrency"]
 
 
 def option(name, default=None):
@@ -23,6 +24,11 @@ def option(name, default=None):
         if argument.startswith(f"{name}="):
             return argument.removeprefix(f"{name}=")
     return default
+
+
+def defaults():
+    with open("template.yaml", encoding="utf-8") as template:
+        return {name: str(parameter.get("Default", "")) for name, parameter in yaml_parse(template.read())["Parameters"].items()}
 
 
 def given():
@@ -42,7 +48,7 @@ def main():
         present = present_of(session.client("cloudformation"), stack)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise SystemExit(f"AWS cannot be asked: {error}") from None
-    parameters = {**present, **given()}
+    parameters = {**defaults(), **present, **given()}
     check_pairs(parameters)
     try:
         limits = session.client("lambda").get_account_settings()["AccountLimit"]
@@ -73,18 +79,16 @@ def present_of(stacks, stack):
 
 def check_concurrency(limits, present, parameters):
     """Refuses reservations that Lambda would refuse in mid-deployment, and warns if the account has little."""
-    def number(text, default):
-        return int(text) if text and text.isdecimal() else default
+    def total(names, values):
+        texts = (values.get(name, "") for name in names)
+        return sum(int(text) for text in texts if text.isdecimal())
 
-    def reserved(values):
-        return sum(number(values.get(name), 0) for name in RESERVATIONS)
-
-    free = limits["UnreservedConcurrentExecutions"] + reserved(present)
-    wanted = reserved(parameters)
+    free = limits["UnreservedConcurrentExecutions"] + total(RESERVATIONS, present)
+    wanted = total(RESERVATIONS, parameters)
     if wanted and free - wanted < UNRESERVED_LEAST:
         raise SystemExit(f"{wanted} concurrent invocations are to be reserved, but of the account's {limits['ConcurrentExecutions']}, {free} are "
                          f"free, and {UNRESERVED_LEAST} must stay so. Reserve less, or ask AWS for a higher quota.")
-    most = sum(number(parameters.get(name), default) for name, default in MAXIMA.items())
+    most = total(MAXIMA, parameters)
     if most > limits["ConcurrentExecutions"]:
         print(f"note: the queues may use {most} concurrent invocations, and the account has {limits['ConcurrentExecutions']}. Lambda throttles what "
               "is more, and nothing is lost. Ask AWS for a higher quota before there is load.", flush=True)

@@ -135,13 +135,11 @@ pub(crate) struct Exchange {
     pub(crate) code: String,
     /// When the link expires.
     pub(crate) until_ms: i64,
-    /// The webhook that its session is bound to.
-    pub(crate) webhook: Option<WebhookId>,
     pub(crate) began_ms: i64,
     /// When the answer arrived, or when it was known that there is none.
     pub(crate) answered_ms: i64,
-    /// When the session that it has begun expires, if the answer was a 201.
-    pub(crate) session: Option<i64>,
+    /// Whether it has begun a session: the answer was a 201.
+    pub(crate) has_begun: bool,
 }
 
 /// An answer to the list of webhooks, asked for with the token of a session.

@@ -1,5 +1,5 @@
-//! `X-Request-Id`: every answer has one, and every log line of its request has it as `request_id`, beside its `route`. Behind API Gateway it is the
-//! gateway's own id, which its access log has too.
+//! `X-Request-Id`: every answer has one, and every log line of its request has it as `request_id`, beside its
+//! `route`. Behind API Gateway it is the gateway's own id, which its access log has too.
 //!
 //! The caller's `X-Request-Id` is never the answer's: two requests could have the same, and an id could claim to be another's.
 //! If it is well-formed, log lines have it as `client_request_id`.

@@ -54,7 +54,7 @@ pub(crate) fn judge(session: &Session, request: &Parts) -> Result<(), Problem> {
         return Err(Problem::forbidden("The session is read-only."));
     }
     if session.read_only && pattern == POLL {
-        return Err(Problem::forbidden("A read-only session cannot poll: what is polled is signed anew."));
+        return Err(Problem::forbidden("A read-only session cannot poll: a polled event is signed when it is read."));
     }
     let Some(only) = session.webhook else { return Ok(()) };
     if RESTRICTING.contains(&route) {

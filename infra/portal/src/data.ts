@@ -69,7 +69,7 @@ export function useList<T extends { id: string }>(path: string | undefined, live
   const busy = useRef({ top: false, end: false })
 
   const read = useCallback(
-    async (from: string | null | undefined, pagesMax: number, merge: (before: T[] | undefined, page: T[], isAll: boolean) => T[]) => {
+    async (from: string | null | undefined, merge: (before: T[] | undefined, page: T[], isAll: boolean) => T[]) => {
       const part = from ? 'end' : 'top'
       if (!path || busy.current[part]) return
       busy.current[part] = true
@@ -78,7 +78,8 @@ export function useList<T extends { id: string }>(path: string | undefined, live
         let next: string | null | undefined = from
         let found: T[] = []
         // A page may be empty although others follow.
-        let left = pagesMax
+        const isPeek = !from && hasItems.current
+        let left = isPeek ? 1 : PAGES_MAX
         do {
           const page: Page<T> = await get<Page<T>>(next ? `${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(next)}` : path)
           found = found.concat(page.data)
@@ -87,8 +88,8 @@ export function useList<T extends { id: string }>(path: string | undefined, live
         } while (found.length === 0 && next && left > 0 && mine === generation.current)
         if (mine !== generation.current) return
         setItems((before) => merge(before, found, !from && !next))
-        // The top of a list says nothing about its end, unless nothing else was read yet.
-        if (from || pagesMax > 1 || !hasItems.current) setThin(found.length === 0 && Boolean(next))
+        // The top of a list that was read before says nothing about its end.
+        if (!isPeek) setThin(found.length === 0 && Boolean(next))
         hasItems.current = true
         setProblem(undefined)
         setCursor((before) => (from || before === undefined || next === null ? next : before))
@@ -113,14 +114,14 @@ export function useList<T extends { id: string }>(path: string | undefined, live
     setLoading(true)
     setThin(false)
     hasItems.current = false
-    void read(null, PAGES_MAX, (_, page) => page)
+    void read(null, (_, page) => page)
   }, [path, round, read])
 
   useEffect(() => {
     if (!live) return
     const timer = setInterval(() => {
       if (document.hidden) return
-      void read(null, 1, (before, page, isAll) => {
+      void read(null, (before, page, isAll) => {
         if (isAll) return page
         // The page tells all from its last entry on. What is older was read before. Ids are ordered by time.
         const last = page[page.length - 1]?.id
@@ -133,7 +134,7 @@ export function useList<T extends { id: string }>(path: string | undefined, live
   const more = useCallback(() => {
     if (!cursor) return
     setLoading(true)
-    void read(cursor, PAGES_MAX, (before, page) => {
+    void read(cursor, (before, page) => {
       const seen = new Set((before ?? []).map((item) => item.id))
       return (before ?? []).concat(page.filter((item) => !seen.has(item.id)))
     })

@@ -1,11 +1,13 @@
 // A long list of rows of one height, of which only those near the visible part are in the page.
 import { Component, type ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import type { List } from './data'
+import { Button } from './ui'
 
 /** Rows beside the visible ones. */
 const MARGIN = 8
 
-type Properties<T> = { items: T[]; hasMore: boolean; height: number; label: string; row: (item: T) => ComponentChildren; onEnd: () => void }
+type Properties<T> = { items: T[]; hasMore: boolean; height: number; label: string; row: (item: T) => ComponentChildren; onEnd: (() => void) | undefined }
 
 export function Windowed<T extends { id: string }>({ items, hasMore, height, label, row, onEnd }: Properties<T>) {
   const place = useRef<HTMLDivElement>(null)
@@ -18,7 +20,7 @@ export function Windowed<T extends { id: string }>({ items, hasMore, height, lab
       const first = Math.max(0, Math.floor(-top / height) - MARGIN)
       const last = first + Math.ceil(innerHeight / height) + 2 * MARGIN
       setRange((before) => (before[0] === first && before[1] === last ? before : [first, last]))
-      if (last >= items.length) onEnd()
+      if (last >= items.length) onEnd?.()
     }
     const soon = () => { frame ||= requestAnimationFrame(look) }
     look()
@@ -56,4 +58,11 @@ class Line<T> extends Component<LineProperties<T>> {
       </div>
     )
   }
+}
+
+/** What is said at the end of a list that goes on. */
+export function Older({ list }: { list: List<{ id: string }> }) {
+  if (!list.hasMore) return null
+  if (list.loading) return <p class="muted" role="status">Reading older ones…</p>
+  return list.isThin ? <p class="row"><Button onClick={list.more}>Look further back</Button><span class="muted">None among those that were read last.</span></p> : null
 }

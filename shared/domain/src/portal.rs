@@ -34,7 +34,7 @@ const SESSION_PREFIX: &str = "hls_";
 
 /// Generates the text of a session's token: `hls_` and the base64url of 32 random bytes.
 pub fn generate_session_token(random: &Random) -> String {
-    format!("{SESSION_PREFIX}{}", URL_SAFE_NO_PAD.encode(random.bytes::<32>()))
+    format!("{SESSION_PREFIX}{}", generate_code(random))
 }
 
 /// Whether `text` is that of a session's token.

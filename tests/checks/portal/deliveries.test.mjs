@@ -259,7 +259,7 @@ function node(code, headers, body) {
 /** Cargo takes a while for the first of these, which compiles the crates that the code names. */
 function rust(code, headers, body) {
   const folder = project('rust', {
-    'Cargo.toml': `[package]\nname = "receiver"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n[dependencies]\nbase64 = "0.22"\nhex = "0.4"\nhmac = "0.13"\nhttp = "1"\nsha2 = "0.11"\nserde_json = "1"\n`,
+    'Cargo.toml': `[package]\nname = "receiver"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n[dependencies]\nbase64 = "=0.22.1"\nhex = "=0.4.3"\nhmac = "=0.13.0"\nhttp = "=1.5.0"\nsha2 = "=0.11.1"\nserde_json = "=1.0.154"\n`,
     'src/main.rs': `${code}
 fn main() {
     let (headers, body): (std::collections::BTreeMap<String, String>, String) = serde_json::from_reader(std::io::stdin()).unwrap();

@@ -3,18 +3,13 @@
 
 use domain::secret::Secret;
 use domain::signature;
-use domain::time::Timestamp;
 use futures::future::join_all;
 use serde_json::json;
 use standardwebhooks::Webhook;
 
-use crate::harness::client::text;
+use crate::harness::client::{millis, text};
 use crate::harness::receiver::{Received, Receiver};
 use crate::harness::stack::Stack;
-
-fn time(shown: &serde_json::Value) -> i64 {
-    Timestamp::parse_rfc3339(shown.as_str().expect("a text")).expect("a time").unix_ms()
-}
 
 /// Whether the published verifier accepts the request with this secret.
 fn verifies(secret: &str, request: &Received) -> bool {
@@ -32,7 +27,7 @@ async fn both_secrets_sign_during_the_overlap() {
     let rotated = api.post(&path, &json!({})).await.expect(200);
     let new = rotated["secret"].as_str().expect("the new secret is shown");
     assert_ne!(new, webhook.secret);
-    let [changed_at, ends_at] = ["updated_at", "overlap_ends_at"].map(|name| time(&rotated[name]));
+    let [changed_at, ends_at] = ["updated_at", "overlap_ends_at"].map(|name| millis(&rotated[name]));
     assert_eq!(ends_at - changed_at, 24 * 60 * 60 * 1000, "a day is the default");
 
     let event = api.publish("user.created").await.id();

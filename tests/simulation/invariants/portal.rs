@@ -24,14 +24,14 @@ pub(crate) fn check(world: &World) -> Vec<String> {
 }
 
 fn check_link(world: &World, exchanges: &[&Exchange], violations: &mut Violations) {
-    let begun: Vec<_> = exchanges.iter().filter(|exchange| exchange.session.is_some()).collect();
+    let begun: Vec<_> = exchanges.iter().filter(|exchange| exchange.has_begun).collect();
     violations.unless(begun.len() <= 1, || format!("a link has begun {} sessions", begun.len()));
     for exchange in begun {
         let is_in_time = exchange.began_ms < exchange.until_ms + tolerance_ms(world);
         violations.unless(is_in_time, || "a link that has expired has begun a session".to_owned());
     }
     let in_time = exchanges.iter().filter(|exchange| exchange.answered_ms < exchange.until_ms).count();
-    let has_begun = exchanges.iter().any(|exchange| exchange.session.is_some());
+    let has_begun = exchanges.iter().any(|exchange| exchange.has_begun);
     violations
         .unless(!world.plan.is_faultless() || in_time == 0 || has_begun, || "a link begins no session".to_owned());
 }

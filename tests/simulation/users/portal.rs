@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::time::Timestamp;
+use domain::{id::WebhookId, time::Timestamp};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -32,36 +32,37 @@ impl Users {
         let link = answer.json();
         let code = link["url"].as_str().and_then(|url| url.split_once("#code=")).expect("a code").1;
         let until_ms = time_ms(&link["expires_at"]);
-        let exchange =
-            Exchange { code: code.to_owned(), until_ms, webhook, began_ms: 0, answered_ms: 0, session: None };
-        join_all((0..dice.between(1, 3)).map(|_| self.open(exchange.clone()))).await;
+        join_all((0..dice.between(1, 3)).map(|_| self.open(code, until_ms, webhook))).await;
     }
 
-    /// Opens a link: soon, or about when it expires.
-    async fn open(&self, exchange: Exchange) {
+    /// Opens a link that expires at `expires_ms`: soon, or about when it expires.
+    async fn open(&self, code: &str, expires_ms: i64, webhook: Option<WebhookId>) {
         let dice = &self.world.dice;
-        let left_ms = exchange.until_ms - self.world.now_ms();
+        let left_ms = expires_ms - self.world.now_ms();
         let pause_ms = if dice.permille(700) { dice.between(0, 2_000) } else { left_ms + dice.between(-6_000, 6_000) };
         sleep(Duration::from_millis(pause_ms.max(0) as u64)).await;
         let began_ms = self.world.now_ms();
-        let answer = self.call_api("", "POST", "/v1/portal-sessions", json!({"code": exchange.code})).await;
+        let answer = self.call_api("", "POST", "/v1/portal-sessions", json!({"code": code})).await;
         let session = answer.filter(|answer| answer.status == 201).map(|answer| answer.json());
-        let until_ms = session.as_ref().map(|session| time_ms(&session["expires_at"]));
-        let answered_ms = self.world.now_ms();
-        let exchange = Exchange { began_ms, answered_ms, session: until_ms, ..exchange };
-        self.world.record().ledger.exchanges.push(exchange.clone());
-        let token = session.as_ref().and_then(|session| session["token"].as_str());
-        if let (Some(token), Some(until_ms)) = (token, until_ms) {
-            self.use_session(token, &exchange, until_ms).await;
+        self.world.record().ledger.exchanges.push(Exchange {
+            code: code.to_owned(),
+            until_ms: expires_ms,
+            began_ms,
+            answered_ms: self.world.now_ms(),
+            has_begun: session.is_some(),
+        });
+        if let Some(session) = session {
+            let token = session["token"].as_str().expect("a token");
+            self.use_session(token, webhook, time_ms(&session["expires_at"])).await;
         }
     }
 
     /// Lists the account's webhooks until after the end of a session, which some people end themselves.
-    async fn use_session(&self, token: &str, exchange: &Exchange, until_ms: i64) {
+    async fn use_session(&self, token: &str, webhook: Option<WebhookId>, until_ms: i64) {
         let dice = &self.world.dice;
         let mut ended_ms = None;
         while self.world.now_ms() < until_ms {
-            self.look(token, exchange, (until_ms, ended_ms)).await;
+            self.look(token, webhook, (until_ms, ended_ms)).await;
             if ended_ms.is_none() && dice.permille(300) {
                 let answer = self.call_api(token, "DELETE", "/v1/portal-sessions", Value::Null).await;
                 // Without an answer, nobody knows whether it is over.
@@ -75,10 +76,10 @@ impl Users {
         let tolerance_ms = 2 * self.world.plan.skew_ms + 2_000;
         let pause_ms = (until_ms + tolerance_ms - self.world.now_ms()).max(0);
         sleep(Duration::from_millis(pause_ms as u64)).await;
-        self.look(token, exchange, (until_ms, ended_ms)).await;
+        self.look(token, webhook, (until_ms, ended_ms)).await;
     }
 
-    async fn look(&self, token: &str, exchange: &Exchange, (until_ms, ended_ms): (i64, Option<i64>)) {
+    async fn look(&self, token: &str, bound_to: Option<WebhookId>, (until_ms, ended_ms): (i64, Option<i64>)) {
         let began_ms = self.world.now_ms();
         let Some(answer) = self.call_api(token, "GET", "/v1/webhooks?limit=100", Value::Null).await else { return };
         let webhooks = answer.json();
@@ -88,7 +89,7 @@ impl Users {
             answered_ms: self.world.now_ms(),
             until_ms,
             ended_ms,
-            bound_to: exchange.webhook,
+            bound_to,
             status: answer.status,
             webhooks: webhooks.filter_map(|webhook| webhook["id"].as_str()?.parse().ok()).collect(),
         });

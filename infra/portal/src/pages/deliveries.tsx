@@ -1,10 +1,10 @@
 // The deliveries of a webhook, newest first, live.
 import { type Delivery, type EventType, type Page, query } from '../api'
-import { type List, useApi, useList } from '../data'
+import { useApi, useList } from '../data'
 import { link, setParameters } from '../route'
 import { milliseconds } from '../text'
-import { Button, Empty, Failed, Outcome, Skeleton, Status, Time } from '../ui'
-import { Windowed } from '../windowed'
+import { Empty, Failed, Outcome, Skeleton, Status, Time } from '../ui'
+import { Older, Windowed } from '../windowed'
 
 const STATUSES = ['pending', 'delivered', 'failed', 'held', 'cancelled']
 
@@ -39,21 +39,12 @@ export function Deliveries({ webhook, parameters }: { webhook: string; parameter
       ) : (
         <>
           <DeliveryHeads />
-          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Deliveries" onEnd={list.isThin ? ignore : list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
+          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Deliveries" onEnd={list.isThin ? undefined : list.more} row={(delivery) => <DeliveryRow delivery={delivery} />} />
         </>
       )}
       <Older list={list} />
     </>
   )
-}
-
-export const ignore = (): void => {}
-
-/** What is said at the end of a list that goes on. */
-export function Older({ list }: { list: List<{ id: string }> }) {
-  if (!list.hasMore) return null
-  if (list.loading) return <p class="muted" role="status">Reading older ones…</p>
-  return list.isThin ? <p class="row"><Button onClick={list.more}>Look further back</Button><span class="muted">None among those that were read last.</span></p> : null
 }
 
 /** `name` is what tells the delivery from its neighbours: the type of its event, unless all have the same. */

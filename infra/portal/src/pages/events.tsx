@@ -5,8 +5,8 @@ import { useApi, useList } from '../data'
 import { Icon } from '../icon'
 import { link, setParameters } from '../route'
 import { Empty, Failed, Skeleton, Time } from '../ui'
-import { Windowed } from '../windowed'
-import { Older, ignore, rowHeight } from './deliveries'
+import { Older, Windowed } from '../windowed'
+import { rowHeight } from './deliveries'
 
 export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
   const type = parameters.get('type') ?? ''
@@ -33,7 +33,7 @@ export function EventsPage({ parameters }: { parameters: URLSearchParams }) {
       ) : (
         <>
           <div class="delivery event heads" aria-hidden="true"><span>Type</span><span>Event</span><span class="wide when">Published</span></div>
-          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Events" onEnd={list.isThin ? ignore : list.more} row={(event) => (
+          <Windowed items={list.items} hasMore={list.hasMore} height={rowHeight()} label="Events" onEnd={list.isThin ? undefined : list.more} row={(event) => (
             <a class="delivery event" href={link('events', event.id)}>
               <code class="clip">{event.type}</code>
               <code class="muted clip">{event.id}</code>

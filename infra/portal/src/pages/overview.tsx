@@ -12,16 +12,15 @@ import { HealthFigures } from './webhooks'
 const LIVE_MS = 5_000
 const SHOWN = 8
 
-export function Overview({ webhook, refused }: { webhook: Webhook; refused: string | undefined }) {
+export function Overview({ webhook, health, refused }: { webhook: Webhook; health: WebhookHealth | undefined; refused: string | undefined }) {
   const path = `/v1/webhooks/${webhook.id}`
   const isPolled = webhook.delivery === 'poll'
-  const health = useApi<WebhookHealth>(isPolled ? undefined : `${path}/health`, LIVE_MS)
   const latest = useApi<Page<Delivery>>(isPolled ? undefined : `${path}/deliveries?limit=100`, LIVE_MS)
   if (isPolled) return <Polled webhook={webhook} />
   const deliveries = latest.value?.data
   return (
     <>
-      {health.value && health.value.deliveries > 0 ? <HealthFigures health={health.value} /> : null}
+      {health && health.deliveries > 0 ? <HealthFigures health={health} /> : null}
       {latest.problem ? <Failed problem={latest.problem} retry={latest.reload} /> : null}
       {deliveries ? <LatencyChart deliveries={deliveries} /> : latest.problem ? null : <Skeleton lines={6} />}
       <SendTest webhook={webhook} refused={refused} />

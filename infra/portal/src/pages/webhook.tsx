@@ -25,7 +25,7 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
   const isOff = webhook?.status === 'disabled' && webhook.delivery !== 'poll'
   const held = useApi<Page<Delivery>>(isOff ? `/v1/webhooks/${id}/deliveries?status=held&limit=100` : undefined, LIVE_MS)
   const failed = useApi<Page<Delivery>>(isOff ? `/v1/webhooks/${id}/deliveries?status=failed&limit=100` : undefined, LIVE_MS)
-  const health = useApi<WebhookHealth>(isOff ? `/v1/webhooks/${id}/health` : undefined, LIVE_MS)
+  const health = useApi<WebhookHealth>(isOff || (tab === '' && webhook && webhook.delivery !== 'poll') ? `/v1/webhooks/${id}/health` : undefined, LIVE_MS)
   const [asked, ask] = useState<Question>()
   const refused = useRefusal()
   const isBound = useSession().webhook_id
@@ -55,7 +55,7 @@ export function WebhookPage({ id, tab, parameters }: { id: string; tab: string; 
       {tab === 'settings' ? <Settings webhook={webhook} refused={refused} changed={set} /> : null}
       {tab === 'recover' ? <Recover webhook={webhook} refused={refused} enable={() => ask('enable')} /> : null}
       {tab === 'verify' ? <Verify webhook={webhook} /> : null}
-      {tab === '' ? <Overview webhook={webhook} refused={refused} /> : null}
+      {tab === '' ? <Overview webhook={webhook} health={health.value} refused={refused} /> : null}
     </>
   )
 }
