@@ -1,9 +1,10 @@
-"""Looks at a deployment before anything is changed: says where it goes, and refuses parameters that need others, and what
-the account's concurrency cannot bear.
+"""Looks at a deployment before anything is changed: says where it goes, and refuses parameters that are unknown or need others, and
+what the account's concurrency cannot bear.
 
-infra/deploy runs it with its own arguments.
+infra/deploy runs it as `preflight.py NAME=VALUE... -- OPTION...`.
 """
 
+import difflib
 import sys
 
 import boto3
@@ -16,11 +17,14 @@ RESERVATIONS = ["ApiReservedConcurrency", "PublishReservedConcurrency", "Deliver
 MAXIMA = ["PublishMaximumConcurrency", "DeliverMaximumConcurrency", "SlowDeliverMaximumConcurrency"]
 
 
+PARAMETERS, OPTIONS = sys.argv[1:sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1:]
+
+
 def option(name, default=None):
     """Returns the value of an option of `sam deploy`, as `--name value` or `--name=value`."""
-    for index, argument in enumerate(sys.argv):
-        if argument == name and index + 1 < len(sys.argv):
-            return sys.argv[index + 1]
+    for index, argument in enumerate(OPTIONS):
+        if argument == name and index + 1 < len(OPTIONS):
+            return OPTIONS[index + 1]
         if argument.startswith(f"{name}="):
             return argument.removeprefix(f"{name}=")
     return default
@@ -32,14 +36,18 @@ def defaults():
 
 
 def given():
-    pairs = (argument.partition("=") for argument in sys.argv[1:] if not argument.startswith("-"))
-    return {name: value.strip('"') for name, equals, value in pairs if equals}
+    pairs = (argument.partition("=") for argument in PARAMETERS)
+    return {name: value.strip('"') for name, _, value in pairs}
 
 
 def main():
     for name in ["--config-env", "--config-file"]:
         if option(name):
             raise SystemExit(f"{name} is not taken: it may name another stack than the one that is looked at here")
+    known = defaults()
+    for name in given().keys() - known.keys():
+        like = difflib.get_close_matches(name, known, 1)
+        raise SystemExit(f"template.yaml has no parameter {name}" + (f"; did you mean {like[0]}?" if like else ""))
     stack = option("--stack-name", "hookline")
     try:
         session = boto3.Session(profile_name=option("--profile"), region_name=option("--region"))
@@ -48,7 +56,7 @@ def main():
         present = present_of(session.client("cloudformation"), stack)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise SystemExit(f"AWS cannot be asked: {error}") from None
-    parameters = {**defaults(), **present, **given()}
+    parameters = {**known, **present, **given()}
     check_pairs(parameters)
     try:
         limits = session.client("lambda").get_account_settings()["AccountLimit"]
@@ -61,7 +69,9 @@ def main():
 def check_pairs(parameters):
     """Refuses a parameter without the one that it needs, which would fail in mid-deployment or be ignored."""
     for name, needed in [("DomainName", "CertificateArn"), ("CertificateArn", "DomainName"), ("HostedZoneId", "DomainName"),
-                         ("SubnetIds", "SecurityGroupIds"), ("SecurityGroupIds", "SubnetIds")]:
+                         ("SubnetIds", "SecurityGroupIds"), ("SecurityGroupIds", "SubnetIds"),
+                         ("WebhooksTableName", "EventsTableName"), ("EventsTableName", "DeliveriesTableName"),
+                         ("DeliveriesTableName", "WebhooksTableName")]:
         if parameters.get(name) and not parameters.get(needed):
             raise SystemExit(f"{name} needs {needed}")
 

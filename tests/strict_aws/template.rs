@@ -4,10 +4,32 @@
 use serde_json::{Map, Value, json};
 use serde_yaml_ng as yaml;
 
-/// Returns the whole template.
+/// Returns the whole template, as it is without the names of tables to adopt.
 pub fn template() -> Value {
+    with_own_tables(whole())
+}
+
+fn whole() -> Value {
     let text = include_str!("../../template.yaml");
     plain(yaml::from_str(text).expect("template.yaml is YAML"))
+}
+
+/// Replaces each choice between a table of the stack and one that it adopts by the former.
+fn with_own_tables(value: Value) -> Value {
+    match value {
+        Value::Object(members) => match members.get("Fn::If").and_then(Value::as_array).map(Vec::as_slice) {
+            Some([condition, own, _]) if condition == "OwnsTables" => own.clone(),
+            _ => members.into_iter().map(|(name, member)| (name, with_own_tables(member))).collect(),
+        },
+        Value::Array(items) => items.into_iter().map(with_own_tables).collect(),
+        other => other,
+    }
+}
+
+/// Returns the logical id of the function that a property names, directly or by its alias.
+pub fn function_of(name: &Value) -> &str {
+    let id = text(&name["Ref"]);
+    id.strip_suffix(".Alias").unwrap_or(id)
 }
 
 /// Returns the logical id and the properties of each resource of a type.
@@ -51,5 +73,40 @@ fn plain(value: yaml::Value) -> Value {
             let name = if matches!(tag, "Ref" | "Condition") { tag.to_owned() } else { format!("Fn::{tag}") };
             json!({ name: plain(tagged.value) })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the choices between a table of the stack and one that it adopts, below `value`.
+    fn choices(value: &Value) -> Vec<&[Value]> {
+        match value {
+            Value::Object(members) => match members.get("Fn::If").and_then(Value::as_array).map(Vec::as_slice) {
+                Some([condition, tables @ ..]) if condition == "OwnsTables" => vec![tables],
+                _ => members.values().flat_map(choices).collect(),
+            },
+            Value::Array(items) => items.iter().flat_map(choices).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_adopted_table_is_used_wherever_an_own_one_would_be() {
+        let template = whole();
+        let choices = choices(&template);
+        assert!(choices.len() > 25, "{choices:?}");
+        for tables in choices {
+            let [own, adopted] = tables else { panic!("{tables:?}") };
+            let own = own["Ref"].as_str().or_else(|| own["Fn::GetAtt"].as_str()?.strip_suffix(".Arn"));
+            let name = format!("{}Name", own.expect("a table of the stack"));
+            let is_named = adopted["Ref"] == *name
+                || adopted["Fn::Sub"].as_str().is_some_and(|arn| arn.ends_with(&format!(":table/${{{name}}}")));
+            assert!(is_named, "{tables:?}");
+        }
+        // Without a choice, nothing names a table but the table itself.
+        let rest = with_own_tables(template).to_string();
+        assert!(!rest.contains("TableName\"}}"), "{rest}");
     }
 }

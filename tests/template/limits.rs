@@ -1,12 +1,13 @@
 //! Checks that timeouts and counts in the template fit together: a caller's timeout must be longer
 //! than that of what it waits for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 use store::aws::FUNCTION_TIMEOUT;
 use store::queues::{RECEIVES_MAX, VISIBILITY_TIMEOUT, return_wait};
-use strict_aws::template::{items, resources, template, text};
+use strict_aws::template::{function_of, items, resources, template, text};
 
 /// The longest timeout of an API Gateway integration, in milliseconds.
 const INTEGRATION_TIMEOUT_MAX_MS: u64 = 30_000;
@@ -31,7 +32,7 @@ fn timeout_s(template: &Value, function: &str) -> u64 {
 fn mappings(template: &Value) -> Vec<(&str, &str)> {
     let mappings = resources(template, "AWS::Lambda::EventSourceMapping").map(|(_, mapping)| {
         let queue = text(&mapping["EventSourceArn"]["Fn::GetAtt"]).trim_end_matches(".Arn");
-        (text(&mapping["FunctionName"]["Ref"]), queue)
+        (function_of(&mapping["FunctionName"]), queue)
     });
     mappings.collect()
 }
@@ -84,6 +85,27 @@ fn the_queues_of_one_function_have_the_same_settings_and_dead_letters() {
     let settings: Vec<_> = queues.map(|(_, queue)| &template["Resources"][queue]["Properties"]).collect();
     assert_eq!(settings.len(), 2);
     assert_eq!(settings[0], settings[1]);
+}
+
+/// Whatever invokes a function with an alias by its name alone would get a new version at once, and could not be taken back.
+#[test]
+fn functions_with_an_alias_are_invoked_by_it() {
+    let template = template();
+    let mappings =
+        resources(&template, "AWS::Lambda::EventSourceMapping").map(|(id, mapping)| (id, &mapping["FunctionName"]));
+    let permissions =
+        resources(&template, "AWS::Lambda::Permission").map(|(id, permission)| (id, &permission["FunctionName"]));
+    let integrations = resources(&template, "AWS::ApiGatewayV2::Integration")
+        .map(|(id, integration)| (id, &integration["IntegrationUri"]));
+    let mut invoked = BTreeSet::new();
+    for (id, function) in mappings.chain(permissions).chain(integrations) {
+        assert!(text(&function["Ref"]).ends_with(".Alias"), "{id}: {function}");
+        invoked.insert(function_of(function));
+    }
+    let aliased = resources(&template, "AWS::Serverless::Function").filter(|(_, function)| {
+        function["AutoPublishAlias"] == "live" && function["AutoPublishAliasAllProperties"] == true
+    });
+    assert_eq!(invoked, aliased.map(|(id, _)| id.as_str()).collect());
 }
 
 /// Unless `RecursiveLoop` is `Allow`, Lambda stops a chain of about 16 invocations through a queue.

@@ -6,13 +6,14 @@
 use domain::delivery::AttemptError;
 use domain::{
     cost::Cost,
-    delivery::{Attempt, Delivery, Task, Trigger},
+    delivery::{Attempt, Delivery, DeliveryStatus, Task, Trigger},
+    event::{Event, NewEvent},
     id::{DeliveryId, EventId, WebhookId},
     time::Timestamp,
     webhook::{DisabledReason, TrialOutcome},
 };
 use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use std::{
     collections::BTreeSet,
     io::{self, Seek},
@@ -21,7 +22,7 @@ use strict_aws::template::{items, resources, template, text};
 use telemetry::{log, metrics};
 
 /// Fields that Lambda's runtime or CloudWatch Logs adds to each line.
-const NOT_OURS: [&str; 5] = ["requestId", "@timestamp", "@log", "record", "errorType"];
+const NOT_OURS: [&str; 6] = ["requestId", "@timestamp", "@log", "@message", "record", "errorType"];
 
 #[test]
 fn dashboards_and_alarms_name_metrics_that_are_emitted_with_their_dimensions() {
@@ -98,8 +99,8 @@ fn queries_name_fields_that_are_logged() {
 /// Returns the fields that a query of CloudWatch Logs Insights reads: its words without literals,
 /// commands, functions and the names that it defines itself.
 fn fields_of(query: &str) -> Vec<String> {
-    const COMMANDS: [&str; 11] =
-        ["SOURCE", "fields", "filter", "stats", "sort", "limit", "by", "asc", "desc", "or", "in"];
+    const COMMANDS: [&str; 12] =
+        ["SOURCE", "fields", "filter", "stats", "sort", "limit", "by", "asc", "desc", "or", "in", "like"];
     let literal = Regex::new(r#"'[^']*'|"[^"]*""#).expect("a pattern");
     let query = literal.replace_all(query, "").into_owned();
     let defined = Regex::new(r"\bas (\w+)").expect("a pattern");
@@ -125,6 +126,13 @@ fn emitted_metrics() -> BTreeSet<(String, Vec<String>)> {
     emitted
 }
 
+/// Returns the event of a task.
+fn event(task: &Task) -> Event {
+    let object = RawValue::from_string("{}".to_owned()).expect("JSON");
+    let new = NewEvent { event_type: "user.created".parse().expect("valid"), object, previous_data: None };
+    Event::new(task.account.clone(), task.delivery.event, &new)
+}
+
 /// Returns one log line of each kind that has metrics or ids.
 fn lines() -> Vec<Value> {
     let mut written = tempfile::tempfile().expect("a file");
@@ -136,7 +144,10 @@ fn lines() -> Vec<Value> {
         let delivery = DeliveryId { event: EventId::first_at(now), webhook: WebhookId::first_at(now) };
         let account = "acme".parse().expect("valid");
         let task = Task { account, delivery, epoch: 0, revision: 0, trigger: Trigger::FIRST, slot: None, slow: false };
+        // As functions/api/src/request_id.rs makes it.
+        let _request = tracing::error_span!("request", request_id = "r", route = "GET /").entered();
         let _entered = log::delivery(&task).entered();
+        log::trace(&"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().expect("a traceparent"));
         log::attempt(1);
         let delivery = Delivery::new(&task, "user.created".parse().expect("valid"));
         let attempt = |status_code, error: Option<AttemptError>| Attempt {
@@ -148,9 +159,11 @@ fn lines() -> Vec<Value> {
             response_body: None,
         };
         let cost = Cost::default();
-        metrics::attempt(&attempt(Some(200), None), &delivery, None, &cost);
-        metrics::attempt(&attempt(None, Some(AttemptError::Timeout)), &delivery, Some(now), &cost);
-        metrics::attempt(&attempt(Some(500), None), &delivery, Some(now), &cost);
+        let delivered = Delivery { status: DeliveryStatus::Delivered, ..delivery.clone() };
+        metrics::attempt(&task, &attempt(Some(200), None), &delivered, None, &cost);
+        metrics::attempt(&task, &attempt(None, Some(AttemptError::Timeout)), &delivery, Some(now), &cost);
+        metrics::attempt(&task, &attempt(Some(500), None), &delivery, Some(now), &cost);
+        metrics::published(&[event(&task)], 1);
         metrics::no_attempt(&cost);
         metrics::no_task(&cost);
         metrics::webhook_failing();

@@ -49,6 +49,7 @@ impl Caller {
     /// token names none.
     pub(crate) fn account(&self) -> Result<AccountId, Problem> {
         let account = self.any_account()?;
+        tracing::Span::current().record("account", account.as_str());
         if account == AccountId::platform() && !self.has(Scope::Platform) {
             return Err(Problem::forbidden("Only a platform token may use the account 'platform'."));
         }

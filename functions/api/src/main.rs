@@ -2,9 +2,15 @@
 
 use application::App;
 use lambda_http::{Error, run};
+use std::process::ExitCode;
+use telemetry::log;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    telemetry::log::init_lambda();
+async fn main() -> ExitCode {
+    log::exit_code(serve().await)
+}
+
+async fn serve() -> Result<(), Error> {
+    log::init_lambda()?;
     run(api::router(App::in_lambda().await?)).await
 }

@@ -1,5 +1,5 @@
 //! `X-Request-Id`: every answer has one, and every log line of its request has it as `request_id`, beside its
-//! `route`. Behind API Gateway it is the gateway's own id, which its access log has too.
+//! `route`, and its `account` once that is known. Behind API Gateway it is the gateway's own id, which its access log has too.
 //!
 //! The caller's `X-Request-Id` is never the answer's: two requests could have the same, and an id could claim to be another's.
 //! If it is well-formed, log lines have it as `client_request_id`.
@@ -32,7 +32,8 @@ pub(crate) async fn add(State(state): State<Arc<ApiState>>, request: Request, ne
         "request",
         request_id = id.to_str().unwrap_or_default(),
         route = route.as_deref(),
-        client_request_id = Empty
+        client_request_id = Empty,
+        account = Empty
     );
     if let Some(client_id) = of_client(&request) {
         span.record("client_request_id", client_id);

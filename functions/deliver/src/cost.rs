@@ -11,7 +11,7 @@
 
 use domain::{
     cost::{Cost, TimeShares, US_EAST_1, Usage},
-    delivery::{Attempt, Delivery},
+    delivery::{Attempt, Delivery, Task},
     time::Timestamp,
 };
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -69,13 +69,13 @@ impl Invocation {
         self.state().rest += usage;
     }
 
-    /// Ends a task that used `usage`, and logs what it cost, with its attempt if one was made.
-    pub(crate) fn end_task(&self, mut usage: Usage, made: Option<&Made>) {
+    /// Ends `task`, which used `usage`, and logs what it cost, with its attempt if one was made.
+    pub(crate) fn end_task(&self, task: &Task, mut usage: Usage, made: Option<&Made>) {
         usage.lambda_us += self.state().time.end(self.elapsed_us());
         match made {
             Some(Made { attempt, delivery, next, bytes_sent }) => {
                 usage.bytes_sent += bytes_sent;
-                metrics::attempt(attempt, delivery, *next, &self.cost(usage));
+                metrics::attempt(task, attempt, delivery, *next, &self.cost(usage));
             }
             None => metrics::no_attempt(&self.cost(usage)),
         }

@@ -136,7 +136,7 @@ async fn handle_one(
     let handled = AssertUnwindSafe(delivery::handle(deliverer, task, subjects, &made)).catch_unwind();
     let (handled, consumed) = capacity::metered(handled).instrument(span.clone()).await;
     span.in_scope(|| {
-        invocation.end_task(share + consumed, made.get());
+        invocation.end_task(task, share + consumed, made.get());
         match handled {
             Ok(Ok(disposition)) => disposition,
             Ok(Err(error)) => {

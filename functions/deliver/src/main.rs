@@ -6,12 +6,17 @@ use deliver::{Deliverer, handle};
 use domain::cost::US_EAST_1;
 use endpoint::EndpointClient;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use std::process::ExitCode;
 use store::capacity;
-use telemetry::metrics;
+use telemetry::{log, metrics};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    telemetry::log::init_lambda();
+async fn main() -> ExitCode {
+    log::exit_code(serve().await)
+}
+
+async fn serve() -> Result<(), Error> {
+    log::init_lambda()?;
     let (app, used) = capacity::metered(App::in_lambda()).await;
     let app = app?;
     let endpoints = EndpointClient::new(app.endpoint_policy)?;

@@ -4,7 +4,7 @@
 use crate::{style::Style, text_lines::TextLines};
 use clap::ValueEnum;
 use std::io::IsTerminal;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 
 /// What is written as JSON, if the user sets no level.
 const USUAL_JSON: &str = "warn";
@@ -39,33 +39,10 @@ pub(crate) fn start(format: LogFormat, level: Option<Targets>) {
     }
 }
 
-/// Reads a level such as `info`, or levels of targets such as `warn,deliver=debug`.
-///
-/// # Errors
-/// A phrase for the user. A word that is no level is refused, although `Targets` would take it for the name of a target.
-pub(crate) fn parse_level(text: &str) -> Result<Targets, String> {
-    let is_level = |level: &str| !level.is_empty() && level.parse::<LevelFilter>().is_ok();
-    let is_known = text.split(',').all(|part| is_level(part.rsplit_once('=').map_or(part, |(_, level)| level)));
-    let targets = text.parse().ok().filter(|_| is_known);
-    targets.ok_or_else(|| {
-        "expected off, error, warn, info, debug or trace, or a list of them for targets: warn,deliver=debug".to_owned()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use tracing_subscriber::filter::ParseError;
-
-    #[test]
-    fn levels_are_known_words() {
-        for level in ["off", "warn", "INFO", "warn,store=debug", "hookline::metrics[{attempts}]=info"] {
-            assert_eq!(parse_level(level).ok(), level.parse().ok(), "{level}");
-        }
-        for wrong in ["", "verbose", "warn,", "warn,store", "store=", "store=loud", "a=b=info"] {
-            assert!(parse_level(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_usual_filters_are_valid() {

@@ -1,9 +1,6 @@
 //! The command line and the environment variables of the local process.
 
-use crate::{
-    address,
-    logs::{self, LogFormat},
-};
+use crate::{address, logs::LogFormat};
 use clap::{
     ArgMatches, CommandFactory, FromArgMatches, Parser, builder::FalseyValueParser, error::ErrorKind,
     parser::ValueSource,
@@ -89,7 +86,7 @@ pub(crate) struct Options {
 
     /// What is logged: off, error, warn, info, debug or trace, also by target as in warn,deliver=debug [default: warn; as
     /// text, each attempt too]
-    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", value_parser = logs::parse_level, help_heading = LOGS)]
+    #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", value_parser = telemetry::log::parse_filter, help_heading = LOGS)]
     pub(crate) log_level: Option<Targets>,
 }
 

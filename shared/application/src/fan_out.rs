@@ -17,6 +17,7 @@ use store::{
     tasks::{self, Delayed},
     webhooks,
 };
+use telemetry::metrics;
 
 /// The most webhooks of one further page. In the local runner, where one process does everything, a larger page would delay
 /// other work.
@@ -28,23 +29,24 @@ const JOB_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Continues a fan-out: enqueues the tasks of some pages of webhooks, and a job for the pages after them.
 pub async fn continue_with(app: &App, mut fan_out: FanOut) -> Result<(), Error> {
-    let (began, mut payload) = (app.clock.now(), None);
+    let (began, mut payload, mut enqueued) = (app.clock.now(), None, 0);
     for _ in 0..JOB_PAGES {
         let page = webhooks::page(&app.store, &fan_out.account, fan_out.after, PAGE, Order::Oldest).await?;
         if payload.is_none() && page.items.iter().any(|webhook| webhook.filter.is_some()) {
             payload = read_payload(app, &fan_out).await?;
         }
-        enqueue_tasks(app, slice::from_ref(&fan_out), slice::from_ref(&payload), &page.items).await?;
-        if page.next.is_none() {
-            return Ok(());
-        }
+        enqueued += enqueue_tasks(app, slice::from_ref(&fan_out), slice::from_ref(&payload), &page.items).await?;
         fan_out.after = page.next;
-        if app.clock.now().since(began) >= JOB_TIME_MAX {
+        if page.next.is_none() || app.clock.now().since(began) >= JOB_TIME_MAX {
             break;
         }
     }
-    fan_out.hops = next_hop(fan_out.hops)?;
-    Ok(enqueue_jobs(app, slice::from_ref(&fan_out), fan_out.after).await?)
+    if fan_out.after.is_some() {
+        fan_out.hops = next_hop(fan_out.hops)?;
+        enqueue_jobs(app, slice::from_ref(&fan_out), fan_out.after).await?;
+    }
+    metrics::fanned_out(&fan_out, enqueued);
+    Ok(())
 }
 
 /// Reads the payload that filters judge, or `None` if the event has expired.
@@ -52,14 +54,14 @@ async fn read_payload(app: &App, fan_out: &FanOut) -> Result<Option<Bytes>, Stor
     Ok(events::get(&app.store, &fan_out.account, fan_out.event).await?.map(|event| event.payload))
 }
 
-/// Enqueues the tasks of each event for one page of webhooks. `payloads` has the payload of each event. It may be `None` if no
-/// webhook of the page has a filter.
+/// Enqueues the tasks of each event for one page of webhooks, and returns their number. `payloads` has the payload of each event. It
+/// may be `None` if no webhook of the page has a filter.
 pub(crate) async fn enqueue_tasks(
     app: &App,
     fan_outs: &[FanOut],
     payloads: &[Option<Bytes>],
     webhooks: &[Webhook],
-) -> Result<(), QueueError> {
+) -> Result<usize, QueueError> {
     let mut enqueued = vec![];
     for (fan_out, payload) in fan_outs.iter().zip(payloads) {
         let matcher = app.filters.matcher(payload.as_ref());
@@ -69,7 +71,8 @@ pub(crate) async fn enqueue_tasks(
             Delayed { task: Task::first(webhook, fan_out.event), delay }
         }));
     }
-    tasks::enqueue_delayed(&app.queues, &enqueued).await
+    tasks::enqueue_delayed(&app.queues, &enqueued).await?;
+    Ok(enqueued.len())
 }
 
 /// Returns those of `webhooks` that get a task for an event, which `matcher` matches.

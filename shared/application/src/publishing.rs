@@ -21,6 +21,7 @@ use store::{
     queues::BATCH_MAX,
     webhooks,
 };
+use telemetry::metrics;
 
 /// The most webhooks of the first page, which the request waits for.
 const FIRST_PAGE: usize = BATCH_MAX;
@@ -54,19 +55,9 @@ pub async fn publish(app: &App, account: &AccountId, events: &[Event]) -> Result
         .collect();
     let payloads: Vec<_> = events.iter().map(|event| Some(event.payload.clone())).collect();
     let tasks = fan_out::enqueue_tasks(app, &fan_outs, &payloads, &page.items);
-    futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next))?;
-    events.iter().for_each(log_traced);
+    let (enqueued, ()) = futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next))?;
+    metrics::published(events, enqueued);
     Ok(())
-}
-
-/// Logs that an event was published, if its publisher traces it. Others cost no line.
-fn log_traced(event: &Event) {
-    if let Some(trace) = &event.trace {
-        tracing::info!(
-            account = %event.account, event_id = %event.id, event_type = %event.event_type, trace_id = trace.trace_id(),
-            "event published"
-        );
-    }
 }
 
 async fn put(app: &App, events: &[Event]) -> Result<(), StoreError> {

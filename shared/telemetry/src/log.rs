@@ -10,6 +10,7 @@ use domain::{delivery::Task, time::Clock, trace::TraceParent};
 use serde_json::json;
 use std::{
     fmt,
+    process::ExitCode,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -65,12 +66,44 @@ where
     let _ = tracing_subscriber::registry().with(safe(lines, filter)).try_init();
 }
 
-/// Starts writing a Lambda function's logs, filtered by `LOG_LEVEL` (default `info`). Metrics are written at every level.
-pub fn init_lambda() {
-    let filter = filter(&std::env::var("LOG_LEVEL").unwrap_or_else(|_| "info".to_owned()));
+/// Starts writing a Lambda function's logs, panics included, filtered by `LOG_LEVEL` (default `info`). Metrics are written at every
+/// level.
+///
+/// # Errors
+/// A phrase for the operator if `LOG_LEVEL` is invalid. Logs are then written as with `info`, so that they can say so.
+pub fn init_lambda() -> Result<(), String> {
+    let level = std::env::var("LOG_LEVEL").ok().filter(|level| !level.is_empty());
+    let parsed = level.as_deref().map_or(Ok(Targets::new().with_default(LevelFilter::INFO)), parse_filter);
+    let filter = parsed.clone().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let filter = filter.with_target(metrics::TARGET, Level::INFO).with_target(REQUEST_SPAN, Level::INFO);
     let function_name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     init_as(json(Some(function_name), std::io::stderr), filter);
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "the code panicked")));
+    parsed.map(|_| ()).map_err(|fault| format!("LOG_LEVEL: {fault}"))
+}
+
+/// Logs why a Lambda function has ended, and returns the status that its process ends with.
+pub fn exit_code(ended: Result<(), impl fmt::Display>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the function has ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads a level such as `info`, or levels of targets such as `warn,deliver=debug`.
+///
+/// # Errors
+/// A phrase for the user. A word that is no level is refused, although `Targets` would take it for the name of a target.
+pub fn parse_filter(text: &str) -> Result<Targets, String> {
+    let is_level = |level: &str| !level.is_empty() && level.parse::<LevelFilter>().is_ok();
+    let is_known = text.split(',').all(|part| is_level(part.rsplit_once('=').map_or(part, |(_, level)| level)));
+    let targets = text.parse().ok().filter(|_| is_known);
+    targets.ok_or_else(|| {
+        "expected off, error, warn, info, debug or trace, or a list of them for targets: warn,deliver=debug".to_owned()
+    })
 }
 
 /// Returns the subscriber that [`init`] and [`init_lambda`] install. With a `function_name`, lines with metrics are metrics
@@ -93,10 +126,6 @@ where
 /// Returns `lines` with a filter for the wanted events and against secrets.
 fn safe<L: Layer<Registry>>(lines: L, filter: Targets) -> impl Layer<Registry> {
     lines.with_filter(filter.and(filter_fn(is_safe)))
-}
-
-fn filter(level: &str) -> Targets {
-    level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// Whether a line is sure to contain no secret. Below `info`, libraries log whole requests, with secrets and tokens in them.
@@ -142,15 +171,23 @@ where
         writer.write_str("{\"timestamp\":\"")?;
         SystemTime.format_time(&mut writer)?;
         write!(writer, "\",\"level\":\"{}\",\"target\":{}", metadata.level(), json!(metadata.target()))?;
+        let mut all = String::new();
         for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                writer.write_str(&fields.fields)?;
+                all.push_str(&fields.fields);
             }
         }
-        let mut fields = Visitor { writer, seen: Vec::new(), result: Ok(()) };
+        let mut fields = Visitor { writer: Writer::new(&mut all), seen: Vec::new(), result: Ok(()) };
         event.record(&mut fields);
-        let Visitor { mut writer, seen, result } = fields;
+        let Visitor { seen, result, .. } = fields;
         result?;
+        // Each name occurs once, with its latest value.
+        let fields: Vec<_> = all.split(SEPARATOR).skip(1).map(|field| (name_of(field), field)).collect();
+        for (index, (name, field)) in fields.iter().enumerate() {
+            if !fields[index + 1..].iter().any(|(later, _)| later == name) {
+                write!(writer, ",{field}")?;
+            }
+        }
         if let Some(function_name) = &self.function_name
             && let Some(document) = metrics::document(&seen, Clock::system().now())
         {
@@ -160,7 +197,15 @@ where
     }
 }
 
-/// Formats fields as `,"name":value`, for the middle of a line.
+/// Precedes each field until the line is put together. JSON has no such character that is not escaped.
+const SEPARATOR: char = '\u{1f}';
+
+/// Returns the name of a formatted field. It is an identifier, or several with dots.
+fn name_of(field: &str) -> &str {
+    field.split(':').next().unwrap_or_default()
+}
+
+/// Formats fields as `"name":value`, each after a [`SEPARATOR`].
 struct Fields;
 
 impl<'writer> FormatFields<'writer> for Fields {
@@ -185,7 +230,7 @@ struct Visitor<'writer> {
 impl Visitor<'_> {
     fn write(&mut self, field: &Field, value: impl fmt::Display) {
         self.seen.push(field.name());
-        self.result = self.result.and_then(|()| write!(self.writer, ",\"{}\":{value}", field.name()));
+        self.result = self.result.and_then(|()| write!(self.writer, "{SEPARATOR}\"{}\":{value}", field.name()));
     }
 }
 
@@ -257,7 +302,7 @@ mod tests {
 
     /// Returns the lines that `act` logs at `level`, in a Lambda function if a name is given.
     fn lines(level: &str, function_name: Option<&str>, act: impl FnOnce()) -> Vec<Value> {
-        let (mut written, mut filter) = (tempfile::tempfile().expect("a file"), filter(level));
+        let (mut written, mut filter) = (tempfile::tempfile().expect("a file"), parse_filter(level).expect("a level"));
         if function_name.is_some() {
             filter = filter.with_target(metrics::TARGET, Level::INFO);
         }
@@ -300,7 +345,7 @@ mod tests {
         delivery.status = if attempt.succeeded() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
         let next = (!attempt.succeeded()).then_some(Timestamp::from_unix_ms(60_000));
         let usage = Usage { read_milliunits: 1_500, write_milliunits: 2_000, bytes_sent: 1_234, lambda_us: 7_031 };
-        metrics::attempt(&attempt, &delivery, next, &US_EAST_1.cost(usage, 256));
+        metrics::attempt(&task, &attempt, &delivery, next, &US_EAST_1.cost(usage, 256));
     }
 
     #[test]
@@ -322,6 +367,28 @@ mod tests {
         assert_eq!((&line["count"], &line["whole"]), (&(-1).into(), &true.into()));
         assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
         assert!(line.get("_aws").is_none());
+    }
+
+    #[test]
+    fn a_line_has_each_name_once() {
+        let lines = lines("error", None, || {
+            let _entered = delivery(&task()).entered();
+            super::attempt(1);
+            super::attempt(2);
+            tracing::error!(account = "other", error = "\u{1f}\"account\":1", "it failed");
+        });
+        assert_eq!((&lines[0]["account"], &lines[0]["error"]), (&"other".into(), &"\u{1f}\"account\":1".into()));
+        assert_eq!((&lines[0]["event_id"], &lines[0]["attempt"]), (&task_id("event_id").into(), &2.into()));
+    }
+
+    #[test]
+    fn levels_are_known_words() {
+        for level in ["off", "warn", "INFO", "warn,store=debug", "hookline::metrics[{attempts}]=info"] {
+            assert_eq!(parse_filter(level).ok(), level.parse().ok(), "{level}");
+        }
+        for wrong in ["", "verbose", "warn,", "warn,store", "store=", "store=loud", "a=b=info"] {
+            assert!(parse_filter(wrong).is_err(), "{wrong}");
+        }
     }
 
     fn task_id(name: &str) -> String {

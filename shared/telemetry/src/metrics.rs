@@ -3,6 +3,8 @@
 //!
 //! | line | written |
 //! |---|---|
+//! | [`published`] | for each publication, once its first tasks are enqueued |
+//! | [`fanned_out`] | for each job of a fan-out, with the further tasks |
 //! | [`attempt`] | for each attempt, once its task has ended, with what it cost |
 //! | [`webhook_failing`] | for each webhook whose deliveries begin to fail |
 //! | [`webhook_disabled`] | for each webhook that Hookline itself disables |
@@ -19,11 +21,15 @@
 
 use domain::{
     cost::Cost,
-    delivery::{Attempt, AttemptError, Delivery},
+    delivery::{Attempt, AttemptError, Delivery, DeliveryStatus, Task, Trigger},
+    event::Event,
+    job::FanOut,
     time::Timestamp,
+    trace::TraceParent,
     webhook::{DisabledReason, TrialOutcome},
 };
 use serde_json::{Value, json};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "Hookline";
@@ -41,28 +47,70 @@ pub const FAILURE_CLASS: &str = "failure_class";
 pub const FAILURES: &str = "failures";
 
 /// Every metric and its unit.
-pub const METRICS: [(&str, &str); 13] = [
+pub const METRICS: [(&str, &str); 17] = [
+    ("events_accepted", "Count"),
+    ("tasks_enqueued", "Count"), // for events, not for retries and recoveries
     ("attempts", "Count"),
     ("successes", "Count"),
     (FAILURES, "Count"),
-    ("latency_ms", "Milliseconds"), // of an attempt
-    ("age_ms", "Milliseconds"),     // of an event, when it is delivered
-    ("retries", "Count"),           // next attempts of the schedule
+    ("latency_ms", "Milliseconds"),               // of an attempt
+    ("age_ms", "Milliseconds"),                   // of an event, when it is delivered
+    ("time_to_first_attempt_ms", "Milliseconds"), // from the publication to the beginning of the attempt
+    ("retries", "Count"),                         // next attempts of the schedule
     ("webhooks_failing", "Count"),
     ("webhooks_disabled", "Count"),
     ("webhooks_recovered", "Count"),
     ("trials_failed", "Count"),
+    ("deliveries_delivered", "Count"),
     ("deliveries_failed", "Count"),
     ("throttles", "Count"),
     ("messages_returned", "Count"), // to a queue, because they could not be handled
 ];
 
-/// Logs an attempt. `delivery` has the attempt recorded, and `next` is when the schedule's next attempt is due, if there is
-/// one. `cost` is that of its task.
-pub fn attempt(attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>, cost: &Cost) {
+/// Logs that `events` of one account were published, and that `tasks` attempts for them are enqueued.
+pub fn published(events: &[Event], tasks: usize) {
+    let Some(first) = events.first() else { return };
+    let traces: BTreeSet<_> =
+        events.iter().filter_map(|event| event.trace.as_ref()).map(TraceParent::trace_id).collect();
+    tracing::info!(
+        target: TARGET,
+        account = %first.account,
+        event_ids = %Words(|| events.iter().map(|event| event.id)),
+        trace_id = (!traces.is_empty()).then(|| tracing::field::display(Words(|| traces.iter()))),
+        events_accepted = events.len(),
+        tasks_enqueued = tasks,
+        "published"
+    );
+}
+
+/// Logs that a job of a fan-out has enqueued further `tasks`.
+pub fn fanned_out(fan_out: &FanOut, tasks: usize) {
+    tracing::info!(
+        target: TARGET, account = %fan_out.account, event_id = %fan_out.event, tasks_enqueued = tasks, "fanned out"
+    );
+}
+
+/// Formats what its function returns, with spaces in between. A line that is not written costs nothing.
+struct Words<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: fmt::Display>> fmt::Display for Words<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0().enumerate().try_for_each(|(index, word)| {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{word}")
+        })
+    }
+}
+
+/// Logs an attempt that was made for `task`. `delivery` has the attempt recorded, and `next` is when the schedule's next attempt is
+/// due, if there is one. `cost` is that of the task.
+pub fn attempt(task: &Task, attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>, cost: &Cost) {
     let succeeded = attempt.succeeded();
+    let published_at = delivery.delivery.event.made_at();
     let ended_ms = attempt.started_at.unix_ms().saturating_add_unsigned(attempt.duration_ms);
-    let age = Timestamp::from_unix_ms(ended_ms).since(delivery.delivery.event.made_at());
+    let age = Timestamp::from_unix_ms(ended_ms).since(published_at);
+    let is_first = task.trigger == Trigger::FIRST && attempt.number == 1;
+    let is_delivered = delivery.status == DeliveryStatus::Delivered && task.trigger != Trigger::Test;
     tracing::info!(
         target: TARGET,
         attempts = 1,
@@ -70,7 +118,9 @@ pub fn attempt(attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>, 
         failures = u64::from(!succeeded),
         failure_class = failure_class(attempt),
         latency_ms = attempt.duration_ms,
-        age_ms = succeeded.then(|| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        age_ms = succeeded.then(|| whole_ms(age)),
+        time_to_first_attempt_ms = is_first.then(|| whole_ms(attempt.started_at.since(published_at))),
+        deliveries_delivered = is_delivered.then_some(1_u64),
         retries = u64::from(next.is_some()),
         event_type = delivery.event_type.as_str(),
         status = delivery.status.as_str(),
@@ -108,6 +158,10 @@ fn log_cost(cost: &Cost, message: &str) {
     );
 }
 
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Returns a number of thousandths as a decimal number with at most three places.
 #[allow(clippy::cast_precision_loss, reason = "below 2^53, the nearest f64 is printed with the same digits")]
 fn thousandths(count: u64) -> f64 {
@@ -116,7 +170,7 @@ fn thousandths(count: u64) -> f64 {
 
 /// Logs that Hookline disabled a webhook.
 pub fn webhook_disabled(reason: DisabledReason) {
-    tracing::warn!(target: TARGET, webhooks_disabled = 1, ?reason, "webhook disabled");
+    tracing::warn!(target: TARGET, webhooks_disabled = 1, reason = reason.as_str(), "webhook disabled");
 }
 
 /// Logs that the deliveries of a webhook begin to fail.
@@ -131,7 +185,7 @@ pub fn webhook_recovered() {
 
 /// Logs that a trial has failed.
 pub fn trial_failed(outcome: TrialOutcome) {
-    tracing::info!(target: TARGET, trials_failed = 1, ?outcome, "trial failed");
+    tracing::info!(target: TARGET, trials_failed = 1, outcome = outcome.as_str(), "trial failed");
 }
 
 /// Logs that the last attempt of a delivery has failed.

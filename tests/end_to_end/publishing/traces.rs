@@ -144,10 +144,10 @@ async fn log_lines_carry_the_id_of_the_trace() {
     api.publish("user.created").await;
     let event = api.with_header("traceparent", VALID).publish("user.created").await.id();
     receiver.wait_for_event(&event, 1).await;
-    for message in ["event published", "attempt"] {
+    for (message, id) in [("published", "event_ids"), ("attempt", "event_id")] {
         let line = stack.program().error_lines(message, |lines| {
             let mut lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find(|line| line["message"] == message && line["event_id"] == event.as_str())
+            lines.find(|line| line["message"] == message && line[id] == event.as_str())
         });
         assert_eq!(line.await["trace_id"], TRACE);
     }

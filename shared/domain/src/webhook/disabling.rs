@@ -47,6 +47,17 @@ pub enum DisabledReason {
     Manual,
 }
 
+impl DisabledReason {
+    /// Returns the word in the API and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failures => "failures",
+            Self::Gone => "gone",
+            Self::Manual => "manual",
+        }
+    }
+}
+
 /// A disabling by Hookline itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disabling {

@@ -98,6 +98,18 @@ pub enum TrialOutcome {
     Failed,
 }
 
+impl TrialOutcome {
+    /// Returns the word in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl Webhook {
     /// Begins the trials of a webhook that the failed delivery of `cause` has just disabled. No event that was published before
     /// `first` is held.
