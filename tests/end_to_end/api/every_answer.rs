@@ -3,7 +3,8 @@
 
 use reqwest::Method;
 use serde_json::json;
-use std::collections::HashSet;
+use std::{collections::HashSet, io::Seek};
+use tracing::instrument::WithSubscriber;
 
 use crate::harness::client::{Api, Reply};
 use crate::harness::router::ApiProcess;
@@ -95,8 +96,16 @@ async fn an_error_inside_has_an_id_and_the_headers_for_browsers() {
     let mut app = world.app.clone();
     app.store.settings.events = "missing".to_owned();
     let process = ApiProcess::new(&app, &token).with_header("Origin", ORIGIN);
-    let answer = process.send("GET", "/v1/events", "").await;
+    let mut written = tempfile::tempfile().expect("a file");
+    let writer = written.try_clone().expect("a second handle");
+    let subscriber = telemetry::log::subscriber("info".parse().expect("a filter"), None, writer);
+    let answer = process.send("GET", "/v1/events", "").with_subscriber(subscriber).await;
     assert_eq!(answer.status(), 500);
+    written.rewind().expect("a file");
+    let text = std::io::read_to_string(written).expect("UTF-8");
+    let line: serde_json::Value = serde_json::from_str(text.trim_end()).expect("one line");
+    assert_eq!((&line["message"], &line["route"]), (&json!("a request failed"), &json!("GET /v1/events")));
+    assert_eq!((&line["account"], &line["level"]), (&json!("acme"), &json!("ERROR")), "{line:#}");
     assert!(answer.headers().contains_key("x-request-id"));
     assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
 }

@@ -12,6 +12,7 @@ mod listen_recovery;
 mod listen_retries;
 mod listen_usage;
 mod login;
+mod operate_credentials;
 mod resources;
 mod routes;
 mod tail;
