@@ -1,20 +1,33 @@
-//! The data folder. Only its owner can read it, only one process at a time can open it, and its files are checked before
-//! anything is written to them.
+//! The data folder. Only its owner can read it, only one process at a time can open it, and a damaged file is found before a
+//! request finds it.
 //!
 //! If a file is damaged or missing, opening fails with an error that names the file, and changes nothing. To continue without
-//! the file would silently lose acknowledged events (ADR 11).
+//! the file would silently lose acknowledged events (ADR 11). Reading all of a large file takes long, so it is read only if it
+//! may have been damaged since it was last sound (ADR 36):
+//!
+//! | the process before | the check |
+//! |---|---|
+//! | stopped, and the file is as it was then | none |
+//! | was killed, or the machine lost power | in the background, by [`Check`] |
+//! | stopped, and the file was changed since; or found damage | before anything is written |
 
 use anyhow::Context;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, InterruptHandle, OpenFlags};
 use std::{
-    fs::{DirBuilder, File, TryLockError},
-    io::{Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, DirBuilder, File, TryLockError},
+    io::{ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
 };
+use tokio::sync::watch;
 
 /// The content of the lock file once every file of the folder has been created.
 const COMPLETE: &str = "hookline data 1\n";
+/// The file that a process leaves when it stops: what the SQLite file was like then ([`state_of`]).
+const STOPPED: &str = "stopped";
+/// Its content if the SQLite file is damaged.
+const DAMAGED: &str = "damaged\n";
 
 /// A locked folder.
 pub(super) struct Folder {
@@ -22,6 +35,17 @@ pub(super) struct Folder {
     /// The lock file. The lock ends when this handle is closed, even if the process is killed.
     lock: File,
     is_complete: bool,
+    /// The SQLite file that was found sound, if one was. Dropping the folder, after the file is closed, notes its state.
+    sound: Option<PathBuf>,
+}
+
+/// What is known of a file before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Soundness {
+    /// It is sound.
+    Sound,
+    /// Nobody has looked at it since a process was killed.
+    Unknown,
 }
 
 impl Folder {
@@ -54,14 +78,14 @@ impl Folder {
             let path = lock.display();
             anyhow::bail!("{path} is damaged, or another version wrote it: if the other files are sound, delete it");
         }
-        Ok(Self { path, lock: file, is_complete })
+        Ok(Self { path, lock: file, is_complete, sound: None })
     }
 
-    /// Checks that the SQLite file `name` is sound and writable. On a first start, creates it.
+    /// Checks that the SQLite file `name` is writable, and sound unless that takes a [`Check`]. On a first start, creates it.
     ///
     /// # Errors
     /// The file is damaged, cannot be written to, or is missing although the folder was in use. It has not been changed.
-    pub(super) fn check(&self, name: &str) -> anyhow::Result<()> {
+    pub(super) fn check(&mut self, name: &str) -> anyhow::Result<Soundness> {
         let path = self.path.join(name);
         let length = path.metadata().map_or(0, |metadata| metadata.len());
         if length == 0 && self.is_complete {
@@ -71,10 +95,31 @@ impl Folder {
             );
         }
         open_for_writing(&path)?;
-        if length > 0 {
-            is_sound(&path).with_context(|| format!("{} is damaged; it was not changed", path.display()))?;
+        let stopped = self.path.join(STOPPED);
+        let soundness = match fs::read_to_string(&stopped) {
+            _ if length == 0 => Soundness::Sound,
+            Ok(state) if state_of(&path).is_some_and(|present| present == state) => Soundness::Sound,
+            Ok(_) => {
+                is_sound(&open_for_reading(&path)?)
+                    .with_context(|| format!("{} is damaged; it was not changed", path.display()))?;
+                Soundness::Sound
+            }
+            Err(_) => Soundness::Unknown,
+        };
+        // From here on the file may change, and the process may be killed.
+        match fs::remove_file(&stopped) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", stopped.display()));
+            }
+            _ => {}
         }
-        Ok(())
+        self.sound = Some(path);
+        Ok(soundness)
+    }
+
+    /// Notes that the file may be damaged: what a [`Check`] has not found sound.
+    pub(super) fn doubt(&mut self) {
+        self.sound = None;
     }
 
     /// Records that every file has been created.
@@ -88,6 +133,86 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    /// Leaves word that the file is sound, and what it is like. Without that, the next start checks it.
+    fn drop(&mut self) {
+        let state = self.sound.as_deref().filter(|_| self.is_complete).and_then(state_of);
+        if let Some(state) = state {
+            let _ =
+                open_for_writing(&self.path.join(STOPPED)).and_then(|mut file| Ok(file.write_all(state.as_bytes())?));
+        }
+    }
+}
+
+/// Returns what the SQLite file at `path` is like, as one line: its length, and when it was written. `None` if it cannot be read, or
+/// part of its content is in a log beside it.
+fn state_of(path: &Path) -> Option<String> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    let file = path.metadata().ok().filter(|_| !has_log)?;
+    Some(format!("{} {}.{:09}\n", file.len(), file.mtime(), file.mtime_nsec()))
+}
+
+/// The check of a file in a thread of its own, while the file is in use. Dropping it ends the thread.
+pub(super) struct Check {
+    interrupt: InterruptHandle,
+    ended: watch::Receiver<Option<Result<(), String>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Check {
+    /// Begins to check the file `name` of the folder at `folder`, which must have been opened.
+    pub(super) fn begin(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let (folder, path) = (folder.to_owned(), folder.join(name));
+        let connection = open_for_reading(&path)?;
+        let (interrupt, (sender, ended)) = (connection.get_interrupt_handle(), watch::channel(None));
+        let check = move || {
+            let checked = is_sound(&connection);
+            if let Err(error) = &checked
+                && !is_interruption(error)
+            {
+                // The next start is to find it before it writes anything.
+                let noted = open_for_writing(&folder.join(STOPPED)).map(|mut file| file.write_all(DAMAGED.as_bytes()));
+                if let Err(error) = noted {
+                    tracing::error!(%error, "the damage cannot be noted");
+                }
+            }
+            let checked = checked.map_err(|error| format!("{} is damaged: {error:#}", path.display()));
+            sender.send_replace(Some(checked));
+        };
+        let thread = thread::Builder::new().name("check".to_owned()).spawn(check)?;
+        Ok(Self { interrupt, ended, thread: Some(thread) })
+    }
+
+    /// Waits until the check has ended.
+    ///
+    /// # Errors
+    /// The file is damaged, or the check was interrupted.
+    pub(super) async fn end(&self) -> anyhow::Result<()> {
+        let mut ended = self.ended.clone();
+        let checked = ended.wait_for(Option::is_some).await.context("the check has ended without a result")?;
+        checked.clone().expect("it was waited for").map_err(anyhow::Error::msg)
+    }
+
+    /// Whether the check has found the file sound.
+    pub(super) fn is_passed(&self) -> bool {
+        matches!(*self.ended.borrow(), Some(Ok(())))
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.interrupt.interrupt();
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+fn is_interruption(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    cause == Some(rusqlite::ErrorCode::OperationInterrupted)
+}
+
 /// Opens a file for reading and writing. If it is missing, creates it so that only its owner can read it, because every file
 /// holds secrets.
 fn open_for_writing(path: &Path) -> anyhow::Result<File> {
@@ -95,9 +220,12 @@ fn open_for_writing(path: &Path) -> anyhow::Result<File> {
     file.with_context(|| format!("cannot open {}", path.display()))
 }
 
+fn open_for_reading(path: &Path) -> anyhow::Result<Connection> {
+    Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+}
+
 /// Reads all of an SQLite file and checks it. Writes nothing.
-fn is_sound(path: &Path) -> anyhow::Result<()> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+fn is_sound(connection: &Connection) -> anyhow::Result<()> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     // The first line of what SQLite found only names the database that was checked.
     anyhow::ensure!(found == "ok", "{}", found.lines().last().unwrap_or_default());

@@ -46,7 +46,7 @@ use aws_smithy_runtime_api::client::{
 use bytes::Bytes;
 use domain::time::Clock;
 use engine::{Engine, State};
-use folder::Folder;
+use folder::{Check, Folder, Soundness};
 use http_body_util::BodyExt;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use store::aws;
@@ -69,8 +69,21 @@ struct Services {
     clock: Clock,
     /// Is called with each request before it is answered.
     watch: Option<Watch>,
-    /// Keeps the folder locked. It is never read.
-    _folder: Option<Folder>,
+    /// The check of the file, if the process before was killed.
+    check: Option<Check>,
+    /// Keeps the folder locked.
+    folder: Option<Folder>,
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        // An interrupted check has not found the file sound. The check is dropped before the folder.
+        if let (Some(check), Some(folder)) = (&self.check, &mut self.folder)
+            && !check.is_passed()
+        {
+            folder.doubt();
+        }
+    }
 }
 
 /// A function that is called with each request before it is answered. Tests use it to check or record requests.
@@ -81,7 +94,8 @@ impl EmbeddedAws {
     /// memory. Messages that were in flight become visible at once, because the process that received them has ended.
     ///
     /// # Errors
-    /// Another process has the folder open, or the file is damaged, is missing, or cannot be written.
+    /// Another process has the folder open, or the file is damaged, is missing, or cannot be written. After a process that was
+    /// killed, only [`checked`](Self::checked) says that it is damaged.
     pub fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
         Self::open_watched(data, clock, None)
     }
@@ -92,10 +106,23 @@ impl EmbeddedAws {
     /// The same as those of [`open`](Self::open).
     pub fn open_watched(data: Option<&Path>, clock: Clock, watch: Option<Watch>) -> anyhow::Result<Self> {
         let mut folder = data.map(Folder::lock).transpose()?;
-        folder.as_ref().map_or(Ok(()), |folder| folder.check(engine::FILE))?;
+        let soundness = folder.as_mut().map(|folder| folder.check(engine::FILE)).transpose()?;
         let engine = Engine::open(data, clock.clone())?;
         folder.as_mut().map_or(Ok(()), Folder::complete)?;
-        Ok(Self(Arc::new(Services { engine, clock, watch, _folder: folder })))
+        let unknown = data.filter(|_| soundness == Some(Soundness::Unknown));
+        let check = unknown.map(|folder| Check::begin(folder, engine::FILE)).transpose()?;
+        Ok(Self(Arc::new(Services { engine, clock, watch, check, folder })))
+    }
+
+    /// Waits until the file is known to be sound. After a process that was killed, that takes as long as reading all of it.
+    ///
+    /// # Errors
+    /// The file is damaged. The next [`open`](Self::open) fails before it writes anything.
+    pub async fn checked(&self) -> anyhow::Result<()> {
+        match &self.0.check {
+            Some(check) => check.end().await,
+            None => Ok(()),
+        }
     }
 
     /// Returns the configuration for SDK clients that talk to this AWS. To put something in between (a fault, a count),

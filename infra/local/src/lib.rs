@@ -100,10 +100,17 @@ async fn run(options: Options, watch: Option<Watch>) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut tasks = start_pollers(&app, &aws, endpoints.clone(), &stop);
     let listener = listener::Bounded::new(listener, share.api_connections);
+    let checked = aws.clone();
     let router = api::router_with(app, |routes| listener::durable(routes, aws));
     tasks.spawn(listener::serve(listener, router, stop.clone()));
-    signals.next().await;
+    let damaged = tokio::select! {
+        () = signals.next() => None,
+        Err(error) = checked.checked() => Some(error),
+    };
     stop.cancel();
+    if let Some(error) = damaged {
+        return Err(error);
+    }
     closing::wait(tasks, &mut signals, || endpoints.under_way(), data.is_some()).await;
     Ok(())
 }

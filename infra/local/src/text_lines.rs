@@ -118,7 +118,11 @@ where
         event.record(&mut fields);
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(of_span) = span.extensions().get::<Fields>() {
-                fields.0.extend(of_span.0.iter().cloned());
+                for (name, value) in &of_span.0 {
+                    if fields.get(name).is_none() {
+                        fields.0.push((name, value.clone()));
+                    }
+                }
             }
         }
         let line = self.line(event, &fields);

@@ -94,6 +94,31 @@ async fn a_damaged_file_is_named_and_left_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_from_a_power_cut_ends_the_process_and_the_next_start() {
+    let Some(mut stack) = Stack::with(Options::durable()).await else { return };
+    let body = json!({ "type": "user.created", "data": { "object": { "filler": "x".repeat(200_000) } } });
+    for _ in 0..5 {
+        stack.api().publish_as(&body).await.expect(202);
+    }
+    stack.terminate().await;
+    std::fs::remove_file(stack.folder().join("data/stopped")).expect("it was stopped");
+    // A page that no start needs: one of a payload.
+    let file = stack.folder().join("data/aws.sqlite3");
+    let mut bytes = std::fs::read(&file).expect("a file");
+    let page = bytes.len() / 4096 / 2 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    std::fs::write(&file, bytes).expect("written");
+    stack.restart().await;
+    let damage = stack.program().error_lines("the damage", |lines| {
+        lines.iter().find(|line| line.starts_with("error: data/aws.sqlite3 is damaged: ")).cloned()
+    });
+    damage.await;
+    stack.kill_hard().await;
+    let line = refusal(&Options { token: false, ..Options::durable() }, stack.folder()).await;
+    assert!(line.contains("data/aws.sqlite3 is damaged; it was not changed"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_that_was_interrupted_is_completed_by_the_next() {
     let Some(stack) = used_folder().await else { return };
     let data = stack.folder().join("data");

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod dynamodb;
+mod folder;
 mod scheduler;
 mod sqs;
 

@@ -1,0 +1,94 @@
+//! When the file of a folder is checked: not after a stop, before anything is written if it was changed since, and in the
+//! background after a process that was killed.
+
+use super::{clock, open};
+use crate::EmbeddedAws;
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
+};
+use std::{
+    fs::{self, File, FileTimes},
+    path::Path,
+};
+
+const FILE: &str = "aws.sqlite3";
+
+/// Makes a folder with some pages of data, and closes it.
+async fn used(folder: &Path) {
+    let client = Client::new(&open(Some(folder)).sdk_config());
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().expect("a key");
+    let attribute = AttributeDefinition::builder()
+        .attribute_name("id")
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+        .expect("text");
+    let table = client.create_table().table_name("table").billing_mode(BillingMode::PayPerRequest);
+    table.key_schema(key).attribute_definitions(attribute).send().await.expect("made");
+    for number in 0..20 {
+        let put = client.put_item().table_name("table").item("id", AttributeValue::S(number.to_string()));
+        put.item("data", AttributeValue::S("x".repeat(4000))).send().await.expect("put");
+    }
+}
+
+/// Overwrites a page in the middle of the file. Leaves its time as it was if `unseen`.
+fn tear(folder: &Path, unseen: bool) {
+    let path = folder.join(FILE);
+    let times = path.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+    let mut bytes = fs::read(&path).expect("a file");
+    let page = bytes.len() / 2 / 4096 * 4096;
+    bytes[page..page + 4096].fill(0xa5);
+    fs::write(&path, bytes).expect("written");
+    if unseen {
+        let file = File::options().write(true).open(path).expect("a file");
+        file.set_times(FileTimes::new().set_modified(times)).expect("set");
+    }
+}
+
+/// Makes the folder look as if its process had been killed.
+fn forget_the_stop(folder: &Path) {
+    fs::remove_file(folder.join("stopped")).expect("a stop is noted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_the_file_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    used(folder.path()).await;
+    tear(folder.path(), true);
+    let aws = open(Some(folder.path()));
+    assert!(aws.checked().await.is_ok());
+    assert!(!folder.path().join("stopped").exists(), "while the file is in use, nobody knows that it is sound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_changed_since_is_checked_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    used(folder.path()).await;
+    tear(folder.path(), false);
+    let before = fs::read(folder.path().join(FILE)).expect("a file");
+    for _ in 0..2 {
+        let refused = EmbeddedAws::open(Some(folder.path()), clock()).expect_err("the file is damaged");
+        assert!(format!("{refused:#}").contains("aws.sqlite3 is damaged; it was not changed"), "{refused:#}");
+    }
+    assert!(fs::read(folder.path().join(FILE)).expect("a file") == before);
+}
+
+#[tokio::test]
+async fn after_a_kill_the_file_is_checked_in_the_background() {
+    let folder = tempfile::tempdir().expect("a folder");
+    used(folder.path()).await;
+    forget_the_stop(folder.path());
+    let aws = open(Some(folder.path()));
+    aws.checked().await.expect("sound");
+    drop(aws);
+    assert!(folder.path().join("stopped").exists());
+
+    forget_the_stop(folder.path());
+    tear(folder.path(), false);
+    let aws = open(Some(folder.path()));
+    let damaged = aws.checked().await.expect_err("the file is damaged");
+    assert!(damaged.to_string().contains("aws.sqlite3 is damaged: "), "{damaged}");
+    drop(aws);
+    let refused = EmbeddedAws::open(Some(folder.path()), clock()).expect_err("the next start knows it");
+    assert!(format!("{refused:#}").contains("it was not changed"), "{refused:#}");
+}
