@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// The most items whose time to live is checked at a time. Requests wait for that long.
-const SWEEP_PAGE: usize = 100;
+const SWEEP_PAGE: usize = 50;
 
 /// Answers one operation.
 ///

@@ -33,6 +33,8 @@ pub(super) const FILE: &str = "aws.sqlite3";
 const LOG_PAGES: i64 = 4_000;
 /// The size of SQLite's page cache, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
+/// The most pages that are given back to the file system at a time. Requests wait for that long.
+const FREED_AT_ONCE: u32 = 100;
 /// The number of prepared statements that are kept.
 const STATEMENTS_KEPT: usize = 64;
 
@@ -72,6 +74,9 @@ impl Engine {
     /// Opens the file in the folder `data`, or a database in memory, and creates the services' tables.
     pub(super) fn open(data: Option<&Path>, clock: Clock) -> anyhow::Result<Self> {
         let path = data.map(|folder| folder.join(FILE));
+        if let Some(path) = path.as_deref().filter(|path| path.metadata().is_ok_and(|file| file.len() == 0)) {
+            prepare(path).with_context(|| format!("cannot create {FILE}"))?;
+        }
         let storage = match &path {
             None => Storage::memory(),
             Some(path) => Storage::new(path.to_str().context("the data folder's path must be UTF-8")?),
@@ -174,6 +179,14 @@ impl Engine {
     }
 }
 
+/// Makes a new file one that can become smaller. SQLite takes this setting only before the first table.
+fn prepare(path: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // The setting is kept once something is written.
+    connection.pragma_update(None, "user_version", 1)
+}
+
 impl Log {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let file = File::options().read(true).write(true).open(path);
@@ -204,6 +217,19 @@ impl State {
     /// Returns the connection, the queues and the schedules, which can be borrowed together.
     pub(super) fn parts(&mut self) -> (&Connection, &mut sqs::Queues, &mut scheduler::Schedules) {
         (self.storage.conn(), &mut self.queues, &mut self.schedules)
+    }
+
+    /// Gives some unused pages of the file back to the file system. Returns whether it may have more. A file of an earlier version
+    /// keeps them, and uses them again.
+    pub(super) fn free_pages(&self) -> rusqlite::Result<bool> {
+        let connection = self.storage.conn();
+        let unused = || connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
+        let before = unused()?;
+        let mut freeing = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({FREED_AT_ONCE})"))?;
+        let mut rows = freeing.query([])?;
+        while rows.next()?.is_some() {}
+        let after = unused()?;
+        Ok(0 < after && after < before)
     }
 
     fn begin(&mut self) -> Result<(), Fault> {

@@ -31,6 +31,28 @@ async fn used(folder: &Path) {
     }
 }
 
+#[tokio::test]
+async fn the_space_of_expired_items_is_given_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let length = || folder.path().join(FILE).metadata().expect("a file").len();
+    used(folder.path()).await;
+    let empty = length();
+    let aws = open(Some(folder.path()));
+    let client = Client::new(&aws.sdk_config());
+    let expiry = aws_sdk_dynamodb::types::TimeToLiveSpecification::builder().attribute_name("expires_at").enabled(true);
+    let expiry = expiry.build().expect("a setting");
+    client.update_time_to_live().table_name("table").time_to_live_specification(expiry).send().await.expect("set");
+    for number in 100..600 {
+        let put = client.put_item().table_name("table").item("id", AttributeValue::S(number.to_string()));
+        let put = put.item("data", AttributeValue::S("x".repeat(4000)));
+        put.item("expires_at", AttributeValue::N("1".to_owned())).send().await.expect("put");
+    }
+    drop(client);
+    assert_eq!(aws.sweep_expired_items().await.expect("swept"), 500);
+    drop(aws);
+    assert!(length() < empty + 100_000, "{} bytes of {empty}", length());
+}
+
 /// Overwrites a page in the middle of the file. Leaves its time as it was if `unseen`.
 fn tear(folder: &Path, unseen: bool) {
     let path = folder.join(FILE);
