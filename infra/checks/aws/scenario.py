@@ -1,29 +1,46 @@
 """Exercises a deployed stack, from the first token to the last dead letter, and asserts every step.
 
-`run` starts it against the emulator, with AWS's usual environment variables set. The arguments are the operator's command:
-`hookline operate` with its stack.
+`run` starts it against AWS or an emulator, with AWS's usual environment variables set.
 """
 
+import argparse
 import datetime
 import hashlib
 import hmac
 import http.server
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
 
-OPERATE = sys.argv[1:]
-STACK = OPERATE[OPERATE.index("--stack") + 1]
+options = argparse.ArgumentParser()
+options.add_argument("--stack", required=True, help="the stack to test")
+options.add_argument("--other", required=True, help="another stack of the same account and region, which is taken down")
+options.add_argument("--receiver-url", required=True, help="the URL that leads to the receiver's port")
+options.add_argument("--receiver-port", required=True, type=int, help="the port to receive on")
+options.add_argument("--operate", required=True, help="the command line `hookline`")
+options.add_argument("--url-to", required=True, help="the file to write the API's URL to")
+options.add_argument("--token-to", required=True, help="the file to write a platform token to")
+OPTIONS = options.parse_args()
+STACK = OPTIONS.stack
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[2]
 ACCOUNT = f"acme-{os.urandom(4).hex()}"
-# Generous, because only a failure reaches it.
-DEADLINE_S = 90
+IS_EMULATOR = "AWS_ENDPOINT_URL" in os.environ
+# Generous, because only a failure reaches it. AWS fires a schedule up to a minute after it is due, and shows some things late.
+DEADLINE_S = 90 if IS_EMULATOR else 300
+# How far ahead a schedule is brought forward to. AWS does not take a moment in the past.
+SOON_S = 1 if IS_EMULATOR else 30
+# How long a message is delayed that is to be pending while the stack is updated. CodeDeploy moves the traffic for minutes.
+DELAY_S = 30 if IS_EMULATOR else 240
 # Receipts after which the poison message becomes a dead letter. Takes seconds.
 POISON_RECEIPTS = 3
 
@@ -31,8 +48,8 @@ aws = {name: boto3.client(name) for name in
        ["cloudformation", "dynamodb", "events", "iam", "lambda", "logs", "scheduler", "sqs"]}
 
 
-def outputs():
-    stack = aws["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]
+def outputs(stack):
+    stack = aws["cloudformation"].describe_stacks(StackName=stack)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
@@ -51,23 +68,23 @@ def step(title):
     print(f"-- {title}", flush=True)
 
 
-def operate(*arguments):
-    done = subprocess.run([*OPERATE, *arguments], capture_output=True, text=True)
+def operate(*arguments, stack=STACK):
+    done = subprocess.run([OPTIONS.operate, "operate", "--stack", stack, *arguments], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"hookline operate {arguments}: {done.stderr}")
     return done.stdout.strip()
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """A receiver that keeps each request. It answers requests to `/later` with 503 until `ready` is set."""
+    """A receiver that keeps each request. It answers requests to `/later` with 503 until `ready` is set, and to `/delayed` the first time."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__(("127.0.0.1", OPTIONS.receiver_port), Answer)
         self.requests, self.ready = [], False
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+        return OPTIONS.receiver_url + path
 
     def of(self, event):
         return [request for request in self.requests if request["headers"]["webhook-id"] == event]
@@ -77,11 +94,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.requests.append({"path": self.path, "headers": self.headers, "body": body})
-        fails = self.path == "/later" and not self.server.ready
-        self.send_response(503 if fails else 200)
-        if fails:
-            # Longer than a message can be delayed, so the attempt goes to the scheduler.
-            self.send_header("Retry-After", "1000")
+        wait_s = None
+        if self.path == "/later" and not self.server.ready:
+            wait_s = 1000 # longer than a message can be delayed, so the attempt goes to the scheduler
+        if self.path == "/delayed" and self.headers["x-webhook-attempt"] == "1":
+            wait_s = DELAY_S
+        self.send_response(503 if wait_s else 200)
+        if wait_s:
+            self.send_header("Retry-After", str(wait_s))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -90,11 +110,13 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 
 class Api:
-    """The deployed API. The emulator routes by the host name, which not every resolver resolves to this machine."""
+    """A deployed API. Names below `localhost` mean this machine (RFC 6761), but not every resolver knows them."""
 
     def __init__(self, url, token):
-        self.host, self.token = url.split("//")[1], token
-        self.base = f"http://127.0.0.1:{self.host.rsplit(':', 1)[1]}"
+        url = urllib.parse.urlsplit(url)
+        self.host, self.token = url.netloc, token
+        reached = f"127.0.0.1:{url.port}" if url.hostname.endswith(".localhost") else url.netloc
+        self.base = f"{url.scheme}://{reached}"
 
     def call(self, method, path, body=None, account=ACCOUNT):
         headers = {"Host": self.host, "Authorization": f"Bearer {self.token}", "Hookline-Account": account,
@@ -106,18 +128,21 @@ class Api:
         except urllib.error.HTTPError as error:
             raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()}")
 
-    def publish(self, name):
+    def register(self, url, account=ACCOUNT):
+        return self.call("POST", "/v1/webhooks", {"url": url, "events": ["resource.*"]}, account)
+
+    def publish(self, name, account=ACCOUNT):
         event = {"type": "resource.created", "data": {"object": {"id": name}}}
-        return self.call("POST", "/v1/events", event)["id"]
+        return self.call("POST", "/v1/events", event, account)["id"]
 
-    def delivery(self, event):
-        deliveries = self.call("GET", f"/v1/events/{event}")["deliveries"]
+    def delivery(self, event, account=ACCOUNT):
+        deliveries = self.call("GET", f"/v1/events/{event}", account=account)["deliveries"]
         assert len(deliveries) == 1, deliveries
-        return self.call("GET", f"/v1/deliveries/{deliveries[0]['id']}")
+        return self.call("GET", f"/v1/deliveries/{deliveries[0]['id']}", account=account)
 
-    def delivered(self, event):
+    def delivered(self, event, account=ACCOUNT):
         def look():
-            delivery = self.delivery(event)
+            delivery = self.delivery(event, account)
             return delivery if delivery["status"] == "delivered" else None
         return wait_for(f"{event} is delivered", look)
 
@@ -134,27 +159,23 @@ def queue_url(arn):
 
 def delivery_through_the_stack(api, receiver):
     step("an event arrives, signed")
-    webhook = api.call("POST", "/v1/webhooks", {"url": receiver.url("/in"), "events": ["resource.*"]})
+    webhook = api.register(receiver.url("/in"))
     event = api.publish("first")
     request = wait_for("the first delivery", lambda: receiver.of(event))[0]
     signature = hmac.new(webhook["secret"].encode(), request["body"], hashlib.sha256).hexdigest()
     assert request["headers"]["X-Webhook-Signature"] == signature, request["headers"]
     delivery = api.delivered(event)
     assert [attempt["status_code"] for attempt in delivery["attempts"]] == [200], delivery
-    return webhook, event
 
 
 def retry_by_a_schedule(api, receiver, names):
     step("a failing receiver is tried again by a one-time schedule")
     group = names["ScheduleGroupName"]
     account = f"{ACCOUNT}-later"
-    webhook = {"url": receiver.url("/later"), "events": ["*"]}
-    api.call("POST", "/v1/webhooks", webhook, account)
-    event = api.call("POST", "/v1/events", {"type": "user.created", "data": {"object": {}}}, account)["id"]
+    api.register(receiver.url("/later"), account)
+    event = api.publish("later", account)
     wait_for("the first attempt", lambda: receiver.of(event))
-    schedules = wait_for("a schedule", lambda: aws["scheduler"].list_schedules(GroupName=group)["Schedules"])
-    assert len(schedules) == 1, schedules
-    schedule = aws["scheduler"].get_schedule(GroupName=group, Name=schedules[0]["Name"])
+    schedule = the_schedule(group)
     due = datetime.datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)")
     wait_s = (due - datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)).total_seconds()
     assert 1000 - DEADLINE_S < wait_s <= 1001, schedule
@@ -163,12 +184,8 @@ def retry_by_a_schedule(api, receiver, names):
     delivery = json.loads(schedule["Target"]["Input"])["delivery"]
     history = json.loads(operate("history", "--account", account, delivery))
     assert history["status"] == "pending" and history["schedule"]["name"] == schedule["Name"], history
-    # Brings the schedule forward, as an operator may, instead of waiting for a quarter of an hour.
     receiver.ready = True
-    due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
-    kept = ["Name", "GroupName", "FlexibleTimeWindow", "ActionAfterCompletion", "Target", "ScheduleExpressionTimezone"]
-    aws["scheduler"].update_schedule(ScheduleExpression=due.strftime("at(%Y-%m-%dT%H:%M:%S)"),
-                                     **{name: schedule[name] for name in kept})
+    bring_forward(schedule)
     attempts = wait_for("the second attempt", lambda: receiver.of(event)[1:])
     assert attempts[0]["headers"]["X-Webhook-Attempt"] == "2", attempts[0]["headers"]
     wait_for("the schedule deletes itself", lambda: not aws["scheduler"].list_schedules(GroupName=group)["Schedules"])
@@ -176,10 +193,80 @@ def retry_by_a_schedule(api, receiver, names):
     assert history["status"] == "delivered" and history["schedule"] is None, history
 
 
+def the_schedule(group):
+    """Waits for a schedule in the group, and returns the only one."""
+    schedules = wait_for("a schedule", lambda: aws["scheduler"].list_schedules(GroupName=group)["Schedules"])
+    assert len(schedules) == 1, schedules
+    return aws["scheduler"].get_schedule(GroupName=group, Name=schedules[0]["Name"])
+
+
+def bring_forward(schedule):
+    """Brings a schedule forward, as an operator may, instead of waiting for a quarter of an hour."""
+    due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=SOON_S)
+    kept = ["Name", "GroupName", "FlexibleTimeWindow", "ActionAfterCompletion", "Target", "ScheduleExpressionTimezone"]
+    aws["scheduler"].update_schedule(ScheduleExpression=due.strftime("at(%Y-%m-%dT%H:%M:%S)"),
+                                     **{name: schedule[name] for name in kept})
+
+
+def update_while_deliveries_are_pending(api, receiver, names):
+    step("all functions are updated while one delivery waits in a schedule and one on the queue: both go on, and nothing is lost")
+    receiver.ready = False
+    accounts = {path: f"{ACCOUNT}{path.replace('/', '-')}-update" for path in ["/later", "/delayed"]}
+    events = {}
+    for path, account in accounts.items():
+        api.register(receiver.url(path), account)
+        events[path] = api.publish("pending", account)
+        wait_for("the first attempt", lambda: receiver.of(events[path]))
+    schedule = the_schedule(names["ScheduleGroupName"])
+    days = {name: int(settings(name)["RETENTION_DAYS"]) + 1 for name in ["api:live", "publish:live", "deliver:live", "retry"]}
+    infra("deploy", "--stack-name", STACK, "--s3-prefix", STACK, "--no-confirm-changeset", "--no-progressbar", f"RetentionDays={days['retry']}")
+    for name in days:
+        assert int(settings(name)["RETENTION_DAYS"]) == days[name], f"{name} was not updated"
+    assert len(receiver.of(events["/later"])) == 1
+    receiver.ready = True
+    bring_forward(schedule)
+    for path, account in accounts.items():
+        delivery = api.delivered(events[path], account)
+        assert [attempt["status_code"] for attempt in delivery["attempts"]] == [503, 200], delivery
+        assert [request["headers"]["x-webhook-attempt"] for request in receiver.of(events[path])] == ["1", "2"]
+    assert operate("stalled") == ""
+
+
+def settings(function):
+    """Returns the variables of a function, of the version that an alias leads to if `function` names one."""
+    return aws["lambda"].get_function_configuration(FunctionName=f"{STACK}-{function}")["Environment"]["Variables"]
+
+
+def infra(command, *arguments):
+    done = subprocess.run([ROOT / "infra" / command, *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"infra/{command} {arguments}: {done.stdout}{done.stderr}")
+
+
+def two_stacks(api, receiver):
+    step("two stacks side by side do not see each other, and the teardown of one leaves the other as it was")
+    other = Api(outputs(OPTIONS.other)["ApiUrl"], operate("token", "--description", "the check of two stacks", stack=OPTIONS.other))
+    other.register(receiver.url("/other"))
+    events = {"/in": api.publish("of one"), "/other": other.publish("of the other")}
+    api.delivered(events["/in"])
+    other.delivered(events["/other"])
+    for path, event in events.items():
+        assert [request["path"].endswith(path) for request in receiver.of(event)] == [True], receiver.of(event)
+    try:
+        urllib.request.urlopen(urllib.request.Request(api.base + "/v1/webhooks", headers={"Host": api.host, "Authorization": f"Bearer {other.token}"}))
+        raise SystemExit("a token of the one stack is valid in the other")
+    except urllib.error.HTTPError as error:
+        assert error.code == 401, error
+    done = subprocess.run([sys.executable, HERE / "take_down.py", OPTIONS.other], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    api.delivered(api.publish("after the teardown"))
+
+
 def poison(api, receiver, names):
     step("a message that panics fails alone, becomes a dead letter, and is redriven once its cause is fixed")
     queue, dead_letters = names["DeliveriesQueueUrl"], queue_url(names["DeliveriesDeadLettersArn"])
     # With the template's number of receipts this would take an hour, because each wait is longer than the one before.
+    hidden = aws["sqs"].get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     usual = receipts(queue, POISON_RECEIPTS)
     tasks = []
@@ -201,14 +288,15 @@ def poison(api, receiver, names):
     assert all("messages_returned" in str(line["_aws"]["CloudWatchMetrics"]) for line in returned), returned
     assert len(receiver.of(events[0])) == 1, "the poison was sent"
     receipts(queue, usual)
-    assert operate("redrive", "deliveries", "--dry-run") == tasks[0]
+    aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes=hidden)
+    wait_for("the dead letter as an operator sees it", lambda: operate("redrive", "deliveries", "--dry-run") == tasks[0])
 
     broken = stored(names, events[0])
     aws["dynamodb"].put_item(TableName=names["DeliveriesTableName"],
                              Item={**broken, "attempts_made": {"N": "1"}, "version": bumped(broken)})
     operate("redrive", "deliveries")
     wait_for("the redriven attempt", lambda: receiver.of(events[0])[1:])
-    assert count(dead_letters) == 0
+    wait_for("no dead letter is left", lambda: count(dead_letters) == 0)
     attempts = wait_for("its record", lambda: api.delivery(events[0])["attempts"][1:])
     assert attempts[0]["status_code"] == 200, attempts
 
@@ -248,7 +336,7 @@ def stalled(api, receiver, names):
 
 
 def stored(names, event):
-    items = aws["dynamodb"].scan(TableName=names["DeliveriesTableName"])["Items"]
+    items = aws["dynamodb"].scan(TableName=names["DeliveriesTableName"], ConsistentRead=True)["Items"]
     return next(item for item in items if item["id"]["S"] == event)
 
 
@@ -272,17 +360,19 @@ def producers_events(receiver, names):
 
 
 def main():
-    names = outputs()
+    names = outputs(STACK)
     step("the first platform token")
-    token = operate("token", "--description", "the emulator's check")
+    token = operate("token", "--description", "the check of the deployed stack")
     api, receiver = Api(names["ApiUrl"], token), Receiver()
     delivery_through_the_stack(api, receiver)
     producers_events(receiver, names)
     retry_by_a_schedule(api, receiver, names)
     poison(api, receiver, names)
     stalled(api, receiver, names)
-    print(token, file=open("token", "w"))
-    print(names["ApiUrl"], file=open("url", "w"))
+    two_stacks(api, receiver)
+    update_while_deliveries_are_pending(api, receiver, names)
+    pathlib.Path(OPTIONS.token_to).write_text(token)
+    pathlib.Path(OPTIONS.url_to).write_text(names["ApiUrl"])
 
 
 main()

@@ -1,0 +1,67 @@
+"""Deletes a stack, and checks that nothing of it is left.
+
+    take_down.py STACK
+"""
+
+import subprocess
+import sys
+import time
+
+import boto3
+import botocore.exceptions
+
+STACK = sys.argv[1]
+# AWS shows some things for minutes after they are deleted.
+DEADLINE_S = 300
+REAL = ".amazonaws.com" in boto3.client("sts").meta.endpoint_url
+
+
+def every(service, operation, key, **arguments):
+    """Returns the items of all pages."""
+    pages = boto3.client(service).get_paginator(operation).paginate(**arguments)
+    return [item for page in pages for item in page.get(key, [])]
+
+
+def versions_of_stack():
+    """Returns the stacks of this name, also those that are deleted, the latest first."""
+    return [stack for stack in every("cloudformation", "list_stacks", "StackSummaries") if stack["StackName"] == STACK]
+
+
+def settle():
+    """Waits until CloudFormation no longer changes the stack. Until then it refuses to delete it."""
+    while any(stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS"
+              for stack in versions_of_stack()):
+        time.sleep(5)
+
+
+def named(names):
+    """Returns the names of the stack's things. CloudFormation and the template begin them with the stack's name."""
+    return [name for name in names if name == STACK or name.rsplit("/", 1)[-1] == STACK or f"{STACK}-" in name]
+
+
+def left():
+    """Returns what AWS would charge for, and whatever CloudFormation says that it has not deleted."""
+    return [
+        *named(every("dynamodb", "list_tables", "TableNames")),
+        *named(every("sqs", "list_queues", "QueueUrls", QueueNamePrefix=STACK)),
+        *named(function["FunctionName"] for function in every("lambda", "list_functions", "Functions")),
+        *named(group["Name"] for group in every("scheduler", "list_schedule_groups", "ScheduleGroups", NamePrefix=STACK)),
+        *[schedule["Name"] for schedule in every("scheduler", "list_schedules", "Schedules") if schedule["GroupName"] == STACK],
+        *named(role["RoleName"] for role in every("iam", "list_roles", "Roles")),
+        *named(alarm["AlarmName"] for alarm in every("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=STACK)),
+        *named(board["DashboardName"] for board in every("cloudwatch", "list_dashboards", "DashboardEntries", DashboardNamePrefix=STACK)),
+        *named(group["logGroupName"] for group in every("logs", "describe_log_groups", "logGroups")),
+        *named(api["Name"] for api in every("apigatewayv2", "get_apis", "Items")),
+        *[resource["PhysicalResourceId"] for stack in versions_of_stack()
+          for resource in every("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack["StackId"])
+          if resource["ResourceStatus"] != "DELETE_COMPLETE"],
+    ]
+
+
+settle()
+subprocess.run(["infra/sam", "delete", "--stack-name", STACK, "--no-prompts"], check=True)
+deadline = time.monotonic() + (DEADLINE_S if REAL else 0)
+while (found := left()) and time.monotonic() < deadline:
+    time.sleep(10)
+if found:
+    raise SystemExit(f"left of the stack {STACK}: {found}")
