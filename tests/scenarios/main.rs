@@ -4,6 +4,8 @@
 
 mod aws_in_trouble;
 mod late_events;
+mod logs;
+mod observability;
 mod slow_endpoints;
 mod trials;
 mod world;

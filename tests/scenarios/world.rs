@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use axum::{body::Body, http::Request};
 use deliver::Deliverer;
 use domain::backoff::RetrySchedule;
 use domain::delivery::AttemptError;
@@ -24,20 +25,24 @@ use domain::time::{Clock, Timestamp};
 use domain::webhook::{DisabledReason, Webhook};
 use domain::{
     account::AccountId,
-    id::{EventId, WebhookId},
+    id::{EventId, TokenId, WebhookId},
+    token::{self, Scope, Token},
 };
 use embedded_aws::EmbeddedAws;
 use endpoint::EndpointClient;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use local::{pollers, provision};
-use reqwest::{Request, Response};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use store::Clients;
 use strict_aws::strict;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tracing::instrument::WithSubscriber;
+
+use crate::logs::Logs;
 
 /// A call to AWS.
 #[derive(Clone, Debug)]
@@ -85,8 +90,11 @@ pub(crate) struct World {
     pub(crate) account: AccountId,
     pub(crate) calls: Arc<Mutex<Vec<Call>>>,
     pub(crate) posts: Arc<Mutex<Vec<Post>>>,
+    /// The log lines of the functions.
+    pub(crate) logs: Logs,
     aws: EmbeddedAws,
     deliverer: Deliverer,
+    api: axum::Router,
     publish: App,
     retry: App,
     began: Instant,
@@ -107,11 +115,11 @@ impl World {
         let troubled = TroubledAws { aws: aws.clone(), decide: Arc::new(decide), calls: Arc::clone(&calls), began };
         let sdk = aws.sdk_config().to_builder().http_client(troubled).build();
         let app = App::new(Clients::new(&sdk), config, clock, Random::system());
-        let [deliver, publish, retry] =
-            ["deliver", "publish", "retry"].map(|function| strict::app(&app, &sdk, function));
+        let [api, deliver, publish, retry] =
+            ["api", "deliver", "publish", "retry"].map(|function| strict::app(&app, &sdk, function));
         let posts = Arc::<Mutex<Vec<Post>>>::default();
         let seen = Arc::clone(&posts);
-        let receive = move |request: Request| -> BoxFuture<'static, Result<Response, AttemptError>> {
+        let receive = move |request: reqwest::Request| -> BoxFuture<'static, Result<reqwest::Response, AttemptError>> {
             let host = request.url().host_str().unwrap_or_default().to_owned();
             seen.lock().expect("unpoisoned").push(Post { at: began.elapsed(), host: host.clone() });
             async move {
@@ -131,7 +139,8 @@ impl World {
         let deliverer = Deliverer::new(deliver, endpoints);
         let account = "acme".parse().expect("a name");
         let stop = CancellationToken::new();
-        Self { app, account, calls, posts, aws, deliverer, publish, retry, began, stop }
+        let (api, logs) = (api::router(api), Logs::new(began));
+        Self { app, account, calls, posts, logs, aws, deliverer, api, publish, retry, began, stop }
     }
 
     /// Starts to hand messages and schedules to the functions, with the given concurrency of
@@ -143,22 +152,57 @@ impl World {
         for (queue_url, concurrency) in
             [(&queues.deliveries_url, deliver_concurrency), (&queues.slow_deliveries_url, slow_concurrency)]
         {
-            let deliverer = self.deliverer.clone();
+            let (deliverer, logs) = (self.deliverer.clone(), self.logs.of("deliver"));
             let handler = move |event| {
                 let deliverer = deliverer.clone();
-                async move { deliver::handle(&deliverer, event).await }
+                async move { deliver::handle(&deliverer, event).await }.with_subscriber(logs.clone())
             };
             let queue_url = queue_url.clone();
             tokio::spawn(pollers::poll_queue(poller.clone(), queue_url, concurrency, self.stop.clone(), handler));
         }
-        let publisher = self.publish.clone();
+        let (publisher, logs) = (self.publish.clone(), self.logs.of("publish"));
         let handler = move |event| {
             let app = publisher.clone();
-            async move { publish::handle(&app, event).await }
+            async move { publish::handle(&app, event).await }.with_subscriber(logs.clone())
         };
         let events_queue_url = queues.events_url.clone();
         tokio::spawn(pollers::poll_queue(poller, events_queue_url, 2, self.stop.clone(), handler));
-        tokio::spawn(pollers::poll_schedules(self.retry.clone(), self.aws.clone(), self.stop.clone()));
+        let schedules = pollers::poll_schedules(self.retry.clone(), self.aws.clone(), self.stop.clone());
+        tokio::spawn(schedules.with_subscriber(self.logs.of("retry")));
+    }
+
+    /// Sends a request of the account to the API, with a token of the platform; returns the answer's JSON.
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value, header: (&str, &str)) -> Value {
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("Authorization", format!("Bearer {token}"))
+            .header("Hookline-Account", self.account.as_str())
+            .header("Content-Type", "application/json")
+            .header(header.0, header.1)
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        let answered = self.api.clone().oneshot(request).with_subscriber(self.logs.of("api"));
+        let answer = answered.await.expect("a router always answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    /// Makes a token of the platform.
+    pub(crate) async fn token(&self) -> String {
+        let (text, now) = (token::generate(&self.app.random), self.app.clock.now());
+        let token = Token {
+            id: TokenId::new(now, &self.app.random),
+            bound_to: None,
+            scopes: vec![Scope::Platform],
+            description: None,
+            created_at: now,
+            hash: token::hash(&text),
+            session: None,
+        };
+        store::tokens::create(&self.app.store, &token).await.expect("AWS answers");
+        text
     }
 
     /// Registers a webhook for `user.*` at `https://HOST.example/hook`.

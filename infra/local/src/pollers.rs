@@ -10,6 +10,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use store::aws;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::instrument::WithSubscriber;
 
 /// The most messages of one invocation.
 const BATCH: i32 = 10;
@@ -140,7 +141,7 @@ pub async fn poll_schedules(app: App, aws: EmbeddedAws, stop: CancellationToken)
             schedule = aws.next_due_schedule() => schedule,
         };
         while invocations.try_join_next().is_some() {}
-        invocations.spawn(fire(app.clone(), aws.clone(), schedule));
+        invocations.spawn(fire(app.clone(), aws.clone(), schedule).with_current_subscriber());
     }
     while invocations.join_next().await.is_some() {}
 }
