@@ -1,10 +1,13 @@
 """Looks at a deployment before anything is changed: says where it goes, and refuses parameters that are unknown or need others, and
-what the account's concurrency cannot bear.
+what the account's concurrency cannot bear. Prints the fingerprint of what is deployed.
 
 infra/deploy runs it as `preflight.py NAME=VALUE... -- OPTION...`.
 """
 
 import difflib
+import hashlib
+import json
+import pathlib
 import sys
 
 import boto3
@@ -52,18 +55,31 @@ def main():
     try:
         session = boto3.Session(profile_name=option("--profile"), region_name=option("--region"))
         account = session.client("sts").get_caller_identity()["Account"]
-        print(f"stack {stack}, account {account}, region {session.region_name}", flush=True)
+        say(f"stack {stack}, account {account}, region {session.region_name}")
         present = present_of(session.client("cloudformation"), stack)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise SystemExit(f"AWS cannot be asked: {error}") from None
     parameters = {**known, **present, **given()}
     check_pairs(parameters)
+    print(fingerprint(parameters))
     try:
         limits = session.client("lambda").get_account_settings()["AccountLimit"]
     except botocore.exceptions.ClientError as error:
-        print(f"note: the account's concurrency is not known: {error}", flush=True)
+        say(f"note: the account's concurrency is not known: {error}")
         return
     check_concurrency(limits, present, parameters)
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def fingerprint(parameters):
+    """Returns a hash that changes with the code, the template and each parameter."""
+    files = [pathlib.Path("template.yaml"), *sorted(pathlib.Path("target/lambda").glob("*/bootstrap"))]
+    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    values = sorted((name, value) for name, value in parameters.items() if name != "Fingerprint")
+    return hashlib.sha256(json.dumps([contents, values]).encode()).hexdigest()[:16]
 
 
 def check_pairs(parameters):
@@ -100,8 +116,8 @@ def check_concurrency(limits, present, parameters):
                          f"free, and {UNRESERVED_LEAST} must stay so. Reserve less, or ask AWS for a higher quota.")
     most = total(MAXIMA, parameters)
     if most > limits["ConcurrentExecutions"]:
-        print(f"note: the queues may use {most} concurrent invocations, and the account has {limits['ConcurrentExecutions']}. Lambda throttles what "
-              "is more, and nothing is lost. Ask AWS for a higher quota before there is load.", flush=True)
+        say(f"note: the queues may use {most} concurrent invocations, and the account has {limits['ConcurrentExecutions']}. Lambda throttles what "
+            "is more, and nothing is lost. Ask AWS for a higher quota before there is load.")
 
 
 if __name__ == "__main__":

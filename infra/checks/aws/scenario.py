@@ -219,6 +219,7 @@ def update_while_deliveries_are_pending(api, receiver, names):
         wait_for("the first attempt", lambda: receiver.of(events[path]))
     schedule = the_schedule(names["ScheduleGroupName"])
     days = {name: int(settings(name)["RETENTION_DAYS"]) + 1 for name in ["api:live", "publish:live", "deliver:live", "retry"]}
+    assert len(set(days.values())) == 1, days
     infra("deploy", "--stack-name", STACK, "--s3-prefix", STACK, "--no-confirm-changeset", "--no-progressbar", f"RetentionDays={days['retry']}")
     for name in days:
         assert int(settings(name)["RETENTION_DAYS"]) == days[name], f"{name} was not updated"

@@ -6,11 +6,13 @@ template do, and infra/checks/aws/run against AWS itself.
 
 import functools
 import json
+import threading
 import uuid
 
 import ministack.app
 from ministack.core import iam_actions
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners
+from samtranslator.translator import transform
 
 # AWS's name of each action that covers a call of another name.
 COVERING_ACTIONS = {
@@ -21,6 +23,8 @@ COVERING_ACTIONS = {
 # The types of resources that are recorded as made, changed and deleted, without anything behind them.
 RECORDED_TYPES = ["AWS::Logs::QueryDefinition", "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup"]
 
+values = threading.local()
+
 
 def corrects(module, name):
     """Replaces a function of ministack. The new one gets the old one as its first argument. Fails if there is no old one."""
@@ -29,10 +33,6 @@ def corrects(module, name):
         setattr(module, name, functools.wraps(original)(functools.partial(corrected, original)))
         return corrected
     return replace
-
-
-def handlers(resource_type):
-    return provisioners._RESOURCE_HANDLERS[resource_type]
 
 
 @corrects(iam_actions, "extract_iam_action")
@@ -52,6 +52,20 @@ def schedules_have_a_group(original, service, method, path, headers, body, query
     return arn.replace("/default/", f"/{group[0] if isinstance(group, list) else group}/")
 
 
+@corrects(changesets, "_apply_transforms")
+@corrects(handlers, "_apply_transforms")
+def transforms_get_parameters(original, template, provided=None, previous=None):
+    """CloudFormation passes the values of parameters to each transform. ministack passes none to SAM's, which works with the defaults then."""
+    values.of_parameters = engine._transform_parameters(template, provided, previous)
+    return original(template, provided, previous)
+
+
+@corrects(transform, "transform")
+def sam_gets_parameters(original, template, _none, *others):
+    """The same: this is SAM's transform, which runs in the thread of the one above."""
+    return original(template, dict(values.of_parameters), *others)
+
+
 @corrects(provisioners, "_cw_metric_alarm_record")
 def alarms_may_be_expressions(original, name, properties):
     """An alarm may watch an expression of several metrics. ministack refuses it. Here it is kept, and watches a metric that has no data."""
@@ -63,7 +77,7 @@ def alarms_may_be_expressions(original, name, properties):
 
 def concurrency_is_a_number():
     """CloudFormation passes a parameter of type Number as a number. ministack passes text, which its poller of queues cannot use."""
-    mapping = handlers("AWS::Lambda::EventSourceMapping")
+    mapping = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
     create, update = mapping["create"], mapping["update"]
 
     def numbered(properties):
