@@ -204,7 +204,7 @@ impl<'a> Expression<'a> {
     fn atom(&mut self) -> Option<f64> {
         if self.take("IF") {
             let [condition, then, otherwise] = self.arguments();
-            return if condition? != 0.0 { then } else { otherwise };
+            return if condition? == 0.0 { otherwise } else { then };
         }
         if self.take("FILL") {
             let [value, missing] = self.arguments();

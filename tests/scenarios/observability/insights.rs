@@ -32,7 +32,9 @@ pub(super) fn run(query: &str, lines: &[Line]) -> Vec<Row> {
         };
     }
     if let Some(shown) = shown {
-        rows.iter_mut().for_each(|row| row.retain(|name, _| shown.contains(&name.as_str())));
+        for row in &mut rows {
+            row.retain(|name, _| shown.contains(&name.as_str()));
+        }
     }
     rows
 }
@@ -72,7 +74,7 @@ impl Condition<'_> {
 }
 
 fn holds(comparison: &str, row: &Row) -> bool {
-    let form = Regex::new(r#"^([@\w.]+) (=|>=|>|in|like) (.+)$"#).expect("a pattern");
+    let form = Regex::new(r"^([@\w.]+) (=|>=|>|in|like) (.+)$").expect("a pattern");
     let parts = form.captures(comparison).unwrap_or_else(|| panic!("not understood: {comparison}"));
     let Some(value) = row.get(&parts[1]) else { return false };
     let literal: Value = serde_json::from_str(&parts[3]).unwrap_or_else(|error| panic!("{error}: {comparison}"));
@@ -128,7 +130,8 @@ fn aggregate(function: &str, field: &str, argument: Option<f64>, group: &[&Row])
         "sum" => json!(numbers.iter().sum::<f64>()),
         "max" => json!(numbers.last()),
         "pct" => {
-            let rank = (argument.expect("a percentile") / 100.0 * numbers.len() as f64).ceil() as usize;
+            let count = f64::from(u32::try_from(numbers.len()).expect("few lines"));
+            let rank = (argument.expect("a percentile") / 100.0 * count).ceil() as usize;
             json!(numbers.get(rank.saturating_sub(1)))
         }
         // Of the latest row, even if the field is missing there.

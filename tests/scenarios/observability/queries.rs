@@ -140,8 +140,8 @@ async fn which_webhooks_fail_most_and_are_slowest_and_what_they_cost() {
 
     let template = template();
     let (_, dashboard) = resources(&template, "AWS::CloudWatch::Dashboard").next().expect("a dashboard");
-    let widgets = items(&dashboard["DashboardBody"]["Fn::ToJsonString"]["widgets"]).iter();
-    let query = widgets.filter_map(|widget| widget["properties"]["query"]["Fn::Sub"].as_str()).next().expect("a query");
+    let mut widgets = items(&dashboard["DashboardBody"]["Fn::ToJsonString"]["widgets"]).iter();
+    let query = widgets.find_map(|widget| widget["properties"]["query"]["Fn::Sub"].as_str()).expect("a query");
     assert!(query.starts_with("SOURCE '${DeliverLogs}'"));
     assert_eq!(insights::run(query, &life.lines(&BTreeSet::from(["deliver".to_owned()]))), rows);
 
