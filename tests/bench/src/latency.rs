@@ -2,23 +2,19 @@
 //! the time.
 
 use crate::{
-    figures::{Table, figure, percentiles},
+    figures::{Table, percentiles},
     load::{Client, arrival_times},
     receiver::{Behaviour, Receiver},
     stack::{Executable, Stack},
 };
 use std::time::Duration;
 
-/// Events a second: the rate at which svix-server was measured.
+/// Events a second.
 const PER_SECOND: u32 = 100;
 /// The number of first events, which open connections and fill caches, and are not counted.
 const WARM_UP: usize = 50;
 /// The longest wait for the last arrivals.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// svix-server's p50, p95 and p99 at the same rate on another machine of the same kind, in
-/// milliseconds.
-const SVIX_MS: [(&str, f64); 3] = [("p50", 4.2), ("p95", 9.6), ("p99", 15.4)];
 
 pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<Table> {
     let mut table = Table::new("latency", "time from publishing to arrival, at 100 events a second to one webhook");
@@ -33,6 +29,5 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
     let counted: Vec<_> = arrivals.into_iter().filter(|arrival| arrival.number >= WARM_UP).collect();
     table.row("publish to arrival", percentiles(arrival_times(&sent, &counted)));
     table.row("publish to 202", percentiles(sent[WARM_UP..].iter().map(|sent| sent.answered_in).collect()));
-    table.row("svix-server, to arrival", SVIX_MS.map(|(name, ms)| figure(name, "ms", ms)).to_vec());
     Ok(table)
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 /// The text before an event's number in its payload.
 pub(crate) const NUMBER_KEY: &str = "\"number\":";
-/// Bytes of a delivered event. svix-server was measured with the same size.
+/// Bytes of a delivered event.
 const PAYLOAD_BYTES: usize = 1024;
 /// Bytes of a delivered event without its object: id, type, time and punctuation.
 const ENVELOPE_BYTES: usize = 142;

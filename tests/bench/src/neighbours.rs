@@ -21,9 +21,6 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
     table.row("beside one that hangs", healthy(local, count, Some((1, Behaviour::Hang))).await?);
     table.row("beside ten that hang", healthy(local, count, Some((10, Behaviour::Hang))).await?);
     table.row("beside one that fails", healthy(local, count, Some((1, Behaviour::Answer(500)))).await?);
-    // svix-server under the same load. Half of its events took 20 s or longer.
-    table.row("svix-server, alone", vec![figure("p50", "ms", 7.0)]);
-    table.row("svix-server, beside one that hangs", vec![figure("p50", "ms", 20_000.0)]);
     Ok(table)
 }
 

@@ -27,8 +27,6 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
         used.take(local, folder.path()).await?;
     }
     table.row("used folder", used.figures());
-    // svix-server on another machine of the same kind, with its databases already running.
-    table.row("svix-server", vec![figure("first answer", "ms", 114.0)]);
     Ok(table)
 }
 

@@ -19,10 +19,6 @@ const BATCH: usize = 100;
 /// The number of connections that publish batches.
 const BATCH_CONNECTIONS: usize = 8;
 
-/// svix-server with PostgreSQL 15 (`fsync` on) and Redis 7 on another machine of the same kind,
-/// August 2026: webhooks, CPU seconds a thousand deliveries, and deliveries a second.
-const SVIX: [(usize, f64, f64); 2] = [(1, 2.34, 770.0), (10, 0.83, 2142.0)];
-
 /// How the events of a burst are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Publish {
@@ -38,14 +34,6 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
             let figures = burst(local, webhooks, deliveries / webhooks, publish).await?;
             let how = if publish == Publish::OneByOne { "one by one" } else { "batches of 100" };
             table.row(format!("{webhooks} webhooks, {how}"), figures);
-        }
-        if let Some((_, cpu_s, per_second)) = SVIX.iter().find(|(svix_webhooks, ..)| *svix_webhooks == webhooks) {
-            let figures = vec![
-                figure("deliveries", "/s", *per_second),
-                figure("CPU", "s/1000", *cpu_s),
-                figure("Svix CPU", "x", 1.0),
-            ];
-            table.row(format!("{webhooks} webhooks, svix-server"), figures);
         }
     }
     Ok(table)
@@ -66,12 +54,10 @@ async fn burst(local: &Executable, webhooks: usize, events: usize, publish: Publ
     settled(&stack).await?;
     let cpu = (stack.usage().cpu_s()? - cpu_before) / deliveries as f64 * 1000.0;
     let own = (Usage::own().cpu_s()? - own_before) / deliveries as f64 * 1000.0;
-    let svix = SVIX.iter().find(|(svix_webhooks, ..)| *svix_webhooks == webhooks).map_or(0.0, |(_, cpu_s, _)| *cpu_s);
     let mut figures = vec![
         figure("events", "/s", events as f64 / accepted_in.as_secs_f64()),
         figure("deliveries", "/s", deliveries as f64 / arrived_in.as_secs_f64()),
         figure("CPU", "s/1000", cpu),
-        figure("Svix CPU", "x", svix / cpu),
         figure("load CPU", "s/1000", own),
         figure("memory", "MB", stack.usage().peak_memory_mb()?),
         figure("repeated", "", (arrivals.len() - deliveries) as f64),
