@@ -39,6 +39,10 @@ IS_EMULATOR = "AWS_ENDPOINT_URL" in os.environ
 DEADLINE_S = 90 if IS_EMULATOR else 300
 # How far ahead a schedule is brought forward to. AWS does not take a moment in the past.
 SOON_S = 1 if IS_EMULATOR else 30
+# How long SQS takes to apply changed attributes.
+APPLIED_S = 0 if IS_EMULATOR else 60
+# The `Retry-After` of a delivery that waits in a schedule: longer than a message can be delayed, and than an update takes.
+LATER_S = 3600
 # How long a message is delayed that is to be pending while the stack is updated. CodeDeploy moves the traffic for minutes.
 DELAY_S = 30 if IS_EMULATOR else 240
 # Receipts after which the poison message becomes a dead letter. Takes seconds.
@@ -96,7 +100,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.server.requests.append({"path": self.path, "headers": self.headers, "body": body})
         wait_s = None
         if self.path == "/later" and not self.server.ready:
-            wait_s = 1000 # longer than a message can be delayed, so the attempt goes to the scheduler
+            wait_s = LATER_S
         if self.path == "/delayed" and self.headers["x-webhook-attempt"] == "1":
             wait_s = DELAY_S
         self.send_response(503 if wait_s else 200)
@@ -178,7 +182,7 @@ def retry_by_a_schedule(api, receiver, names):
     schedule = the_schedule(group)
     due = datetime.datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)")
     wait_s = (due - datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)).total_seconds()
-    assert 1000 - DEADLINE_S < wait_s <= 1001, schedule
+    assert LATER_S - DEADLINE_S < wait_s <= LATER_S + 1, schedule
     assert schedule["Target"]["Arn"].endswith(f":function:{STACK}-retry"), schedule
     assert schedule["ActionAfterCompletion"] == "DELETE", schedule
     delivery = json.loads(schedule["Target"]["Input"])["delivery"]
@@ -201,7 +205,7 @@ def the_schedule(group):
 
 
 def bring_forward(schedule):
-    """Brings a schedule forward, as an operator may, instead of waiting for a quarter of an hour."""
+    """Brings a schedule forward, as an operator may, instead of waiting for an hour."""
     due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=SOON_S)
     kept = ["Name", "GroupName", "FlexibleTimeWindow", "ActionAfterCompletion", "Target", "ScheduleExpressionTimezone"]
     aws["scheduler"].update_schedule(ScheduleExpression=due.strftime("at(%Y-%m-%dT%H:%M:%S)"),
@@ -270,6 +274,7 @@ def poison(api, receiver, names):
     hidden = aws["sqs"].get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
     aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     usual = receipts(queue, POISON_RECEIPTS)
+    time.sleep(APPLIED_S)
     tasks = []
     events = [api.publish("poison"), api.publish("beside it")]
     for event in events:
@@ -290,6 +295,7 @@ def poison(api, receiver, names):
     assert len(receiver.of(events[0])) == 1, "the poison was sent"
     receipts(queue, usual)
     aws["sqs"].set_queue_attributes(QueueUrl=queue, Attributes=hidden)
+    time.sleep(APPLIED_S)
     wait_for("the dead letter as an operator sees it", lambda: operate("redrive", "deliveries", "--dry-run") == tasks[0])
 
     broken = stored(names, events[0])

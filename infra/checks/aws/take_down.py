@@ -8,7 +8,6 @@ import sys
 import time
 
 import boto3
-import botocore.exceptions
 
 STACK = sys.argv[1]
 # AWS shows some things for minutes after they are deleted.
@@ -52,6 +51,7 @@ def left():
         *named(board["DashboardName"] for board in every("cloudwatch", "list_dashboards", "DashboardEntries", DashboardNamePrefix=STACK)),
         *named(group["logGroupName"] for group in every("logs", "describe_log_groups", "logGroups")),
         *named(api["Name"] for api in every("apigatewayv2", "get_apis", "Items")),
+        *[stack["StackId"] for stack in versions_of_stack() if stack["StackStatus"] != "DELETE_COMPLETE"],
         *[resource["PhysicalResourceId"] for stack in versions_of_stack()
           for resource in every("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack["StackId"])
           if resource["ResourceStatus"] != "DELETE_COMPLETE"],
@@ -60,6 +60,8 @@ def left():
 
 settle()
 subprocess.run(["infra/sam", "delete", "--stack-name", STACK, "--no-prompts"], check=True)
+# The SAM CLI does not see a stack that has only a change set.
+boto3.client("cloudformation").delete_stack(StackName=STACK)
 deadline = time.monotonic() + (DEADLINE_S if REAL else 0)
 while (found := left()) and time.monotonic() < deadline:
     time.sleep(10)
