@@ -87,6 +87,7 @@ def by_log_lines():
 
 if ".amazonaws.com" in metrics.meta.endpoint_url:
     time.sleep(METRICS_COME_AFTER_S)
+print(f"   the stack {STACK} so far")
 dollars = 0
 for name, count, each in used():
     dollars += (count or 0) * each

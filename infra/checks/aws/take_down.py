@@ -33,6 +33,15 @@ def settle():
         time.sleep(5)
 
 
+def artifacts():
+    """Returns all versions of the files that deployments of the stack have put in the SAM CLI's bucket. `sam delete` leaves some."""
+    buckets = [resource["PhysicalResourceId"] for stack in every("cloudformation", "list_stacks", "StackSummaries")
+               if stack["StackName"] == "aws-sam-cli-managed-default" and stack["StackStatus"] != "DELETE_COMPLETE"
+               for resource in every("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack["StackId"])
+               if resource["ResourceType"] == "AWS::S3::Bucket"]
+    return [version for bucket in buckets for version in boto3.resource("s3").Bucket(bucket).object_versions.filter(Prefix=f"{STACK}/")]
+
+
 def named(names):
     """Returns the names of the stack's things. CloudFormation and the template begin them with the stack's name."""
     return [name for name in names if name == STACK or name.rsplit("/", 1)[-1] == STACK or f"{STACK}-" in name]
@@ -50,6 +59,7 @@ def left():
         *named(alarm["AlarmName"] for alarm in every("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=STACK)),
         *named(board["DashboardName"] for board in every("cloudwatch", "list_dashboards", "DashboardEntries", DashboardNamePrefix=STACK)),
         *named(group["logGroupName"] for group in every("logs", "describe_log_groups", "logGroups")),
+        *[artifact.object_key for artifact in artifacts()],
         *named(api["Name"] for api in every("apigatewayv2", "get_apis", "Items")),
         *[stack["StackId"] for stack in versions_of_stack() if stack["StackStatus"] != "DELETE_COMPLETE"],
         *[resource["PhysicalResourceId"] for stack in versions_of_stack()
@@ -62,6 +72,8 @@ settle()
 subprocess.run(["infra/sam", "delete", "--stack-name", STACK, "--no-prompts"], check=True)
 # The SAM CLI does not see a stack that has only a change set.
 boto3.client("cloudformation").delete_stack(StackName=STACK)
+for artifact in artifacts():
+    artifact.delete()
 deadline = time.monotonic() + (DEADLINE_S if REAL else 0)
 while (found := left()) and time.monotonic() < deadline:
     time.sleep(10)
