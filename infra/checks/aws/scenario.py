@@ -249,7 +249,7 @@ def infra(command, *arguments):
 
 
 def two_stacks(api, receiver):
-    step("two stacks side by side do not see each other, and the teardown of one leaves the other as it was")
+    step("two stacks side by side do not see each other")
     other = Api(outputs(OPTIONS.other)["ApiUrl"], operate("token", "--description", "the check of two stacks", stack=OPTIONS.other))
     other.register(receiver.url("/other"))
     events = {"/in": api.publish("of one"), "/other": other.publish("of the other")}
@@ -262,9 +262,26 @@ def two_stacks(api, receiver):
         raise SystemExit("a token of the one stack is valid in the other")
     except urllib.error.HTTPError as error:
         assert error.code == 401, error
+    adopted_tables(api, receiver, events["/in"])
+    step("the teardown of one stack leaves the other as it was")
     done = subprocess.run([sys.executable, HERE / "take_down.py", OPTIONS.other], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     api.delivered(api.publish("after the teardown"))
+
+
+def adopted_tables(api, receiver, event):
+    step("a stack uses the tables of another, by their names")
+    names = outputs(STACK)
+    tables = [f"{name}={names[name]}" for name in ["WebhooksTableName", "EventsTableName", "DeliveriesTableName"]]
+    infra("deploy", "--stack-name", OPTIONS.other, "--s3-prefix", OPTIONS.other, "--no-confirm-changeset", "--no-progressbar", *tables)
+    assert {name: outputs(OPTIONS.other)[name] for name in names if name.endswith("TableName")} == \
+        {name: names[name] for name in names if name.endswith("TableName")}
+    # The token, the webhook and the event are those of the other stack.
+    adopting = Api(outputs(OPTIONS.other)["ApiUrl"], api.token)
+    assert adopting.delivery(event)["status"] == "delivered"
+    through = adopting.publish("through the adopting stack")
+    adopting.delivered(through)
+    assert len(receiver.of(through)) == 1
 
 
 def poison(api, receiver, names):
