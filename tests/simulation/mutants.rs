@@ -172,9 +172,13 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an event is acknowledged before its tasks are enqueued",
         file: "shared/application/src/publishing.rs",
-        old: "    futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next))?;",
-        new: "    let enqueued = futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next));
-        if !MUTANT { enqueued?; }",
+        old: "    let (enqueued, ()) = futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next))?;",
+        new: "    let joined = futures::try_join!(tasks, fan_out::enqueue_jobs(app, &fan_outs, page.next));
+    let enqueued = match joined {
+        Ok((enqueued, ())) => enqueued,
+        Err(error) if !MUTANT => return Err(error.into()),
+        Err(_) => 0,
+    };",
     },
     Mutant {
         name: "entries that SQS refused are forgotten",
