@@ -46,6 +46,10 @@ deploy *arguments:
 emulate:
     tests/checks/emulator/run
 
+# Deploy to AWS as a stack of its own, test it there and take it down: `just check-aws --receiver-url https://… --receiver-port 5000`.
+check-aws *arguments:
+    infra/checks/aws/run {{ arguments }}
+
 # Format the code.
 fmt:
     cargo fmt
