@@ -1,5 +1,5 @@
 """Looks at a deployment before anything is changed: says where it goes, and refuses parameters that are unknown or need others, and
-what the account's concurrency cannot bear. Prints the fingerprint of what is deployed.
+what the account's concurrency cannot bear. Prints the name of the stack, and the fingerprint of what is deployed.
 
 infra/deploy runs it as `preflight.py NAME=VALUE... -- OPTION...`.
 """
@@ -61,7 +61,7 @@ def main():
         raise SystemExit(f"AWS cannot be asked: {error}") from None
     parameters = {**known, **present, **given()}
     check_pairs(parameters)
-    print(fingerprint(parameters))
+    print(stack, fingerprint(parameters))
     try:
         limits = session.client("lambda").get_account_settings()["AccountLimit"]
     except botocore.exceptions.ClientError as error:

@@ -224,7 +224,7 @@ def update_while_deliveries_are_pending(api, receiver, names):
     schedule = the_schedule(names["ScheduleGroupName"])
     days = {name: int(settings(name)["RETENTION_DAYS"]) + 1 for name in ["api:live", "publish:live", "deliver:live", "retry"]}
     assert len(set(days.values())) == 1, days
-    infra("deploy", "--stack-name", STACK, "--s3-prefix", STACK, "--no-confirm-changeset", "--no-progressbar", f"RetentionDays={days['retry']}")
+    infra("deploy", "--stack-name", STACK, "--no-confirm-changeset", "--no-progressbar", f"RetentionDays={days['retry']}")
     for name in days:
         assert int(settings(name)["RETENTION_DAYS"]) == days[name], f"{name} was not updated"
     assert len(receiver.of(events["/later"])) == 1
@@ -273,7 +273,7 @@ def adopted_tables(api, receiver, event):
     step("a stack uses the tables of another, by their names")
     names = outputs(STACK)
     tables = [f"{name}={names[name]}" for name in ["WebhooksTableName", "EventsTableName", "DeliveriesTableName"]]
-    infra("deploy", "--stack-name", OPTIONS.other, "--s3-prefix", OPTIONS.other, "--no-confirm-changeset", "--no-progressbar", *tables)
+    infra("deploy", "--stack-name", OPTIONS.other, "--no-confirm-changeset", "--no-progressbar", *tables)
     assert {name: outputs(OPTIONS.other)[name] for name in names if name.endswith("TableName")} == \
         {name: names[name] for name in names if name.endswith("TableName")}
     # The token, the webhook and the event are those of the other stack.
