@@ -3,7 +3,10 @@
 //!
 //! Transactions are left out: Hookline does not use them, and the engine's functions do not recognise a repeated request.
 
-use super::wire::{Fault, Reply};
+use super::{
+    folder::says_damaged,
+    wire::{Fault, Reply},
+};
 use domain::time::Clock;
 use dynoxide::{
     DynoxideError,
@@ -41,7 +44,9 @@ pub(super) fn call(storage: &Storage, operation: &str, body: &[u8]) -> Result<Re
         "BatchWriteItem" => with(body, |request| actions::batch_write_item::execute(storage, request)),
         other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
     };
-    run().map(Reply::ok).map_err(|error| Fault::whole(error.status_code(), error.to_json()))
+    run()
+        .map(Reply::ok)
+        .map_err(|error| Fault::whole(error.status_code(), error.to_json()).of_damage(is_damage(&error)))
 }
 
 /// Parses the request, runs the engine's function and serializes the answer.
@@ -101,7 +106,16 @@ fn expires_at(item: &str, attribute: &str) -> Option<i64> {
 }
 
 fn fault(error: DynoxideError) -> Fault {
-    Fault::internal(&error.to_string())
+    Fault::internal(&error.to_string()).of_damage(is_damage(&error))
+}
+
+/// Whether the file is damaged. The engine passes on some of SQLite's errors as text.
+fn is_damage(error: &DynoxideError) -> bool {
+    match error {
+        DynoxideError::SqliteError(error) => says_damaged(error),
+        DynoxideError::InternalServerError(text) => text.contains("database disk image is malformed"),
+        _ => false,
+    }
 }
 
 /// Makes a [`Clock`] the engine's clock.

@@ -33,6 +33,8 @@ pub(super) const FILE: &str = "aws.sqlite3";
 const LOG_PAGES: i64 = 4_000;
 /// The size of SQLite's page cache, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
+/// The part of the file's pages, as a divisor, that may stay unused.
+const UNUSED_KEPT: i64 = 4;
 /// The most pages that are given back to the file system at a time. Requests wait for that long.
 const FREED_AT_ONCE: u32 = 100;
 /// The number of prepared statements that are kept.
@@ -47,6 +49,8 @@ pub(super) struct State {
     /// The schedules, with the time at which each is due.
     pub(super) schedules: scheduler::Schedules,
     transactions: Transactions,
+    /// Whether SQLite has said that the file is damaged.
+    is_damaged: bool,
 }
 
 /// A piece of work. It returns the answer, which is sent after the commit.
@@ -141,6 +145,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether SQLite has said that the file is damaged.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_damaged
+    }
+
     /// Runs the waiting work until none is left. Returns if another caller is running it: that caller looks for more work after
     /// it has released the lock.
     fn run_waiting(&self) {
@@ -211,7 +220,7 @@ impl State {
         let queues = sqs::Queues::load(connection, clock.clone())?;
         let schedules = scheduler::Schedules::load(connection, clock.clone())?;
         let transactions = Transactions::take_over(connection);
-        Ok(Self { storage, queues, schedules, transactions })
+        Ok(Self { storage, queues, schedules, transactions, is_damaged: false })
     }
 
     /// Returns the connection, the queues and the schedules, which can be borrowed together.
@@ -219,17 +228,20 @@ impl State {
         (self.storage.conn(), &mut self.queues, &mut self.schedules)
     }
 
-    /// Gives some unused pages of the file back to the file system. Returns whether it may have more. A file of an earlier version
-    /// keeps them, and uses them again.
+    /// Gives some unused pages of the file back to the file system, if it has many. Returns whether it may have more to give. A file of an
+    /// earlier version keeps them, and uses them again.
     pub(super) fn free_pages(&self) -> rusqlite::Result<bool> {
         let connection = self.storage.conn();
-        let unused = || connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
-        let before = unused()?;
+        let count = |what| connection.pragma_query_value(None, what, |row| row.get::<_, i64>(0));
+        let before = count("freelist_count")?;
+        // What expires each hour is needed again in the next.
+        if before <= count("page_count")? / UNUSED_KEPT {
+            return Ok(false);
+        }
         let mut freeing = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({FREED_AT_ONCE})"))?;
         let mut rows = freeing.query([])?;
         while rows.next()?.is_some() {}
-        let after = unused()?;
-        Ok(0 < after && after < before)
+        Ok(count("freelist_count")? < before)
     }
 
     fn begin(&mut self) -> Result<(), Fault> {
@@ -265,6 +277,12 @@ impl State {
 
     /// Runs `work` in a savepoint. If it fails, its changes to the file are undone.
     fn in_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        let result = self.try_in_savepoint(work);
+        self.is_damaged |= matches!(&result, Err(fault) if fault.is_damage());
+        result
+    }
+
+    fn try_in_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         let step = |state: &Self, sql| -> Result<(), Fault> {
             Ok(state.storage.conn().prepare_cached(sql)?.execute([]).map(|_| ())?)
         };

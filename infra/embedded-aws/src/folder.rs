@@ -1,33 +1,36 @@
 //! The data folder. Only its owner can read it, only one process at a time can open it, and a damaged file is found before a
 //! request finds it.
 //!
-//! If a file is damaged or missing, opening fails with an error that names the file, and changes nothing. To continue without
-//! the file would silently lose acknowledged events (ADR 11). Reading all of a large file takes long, so it is read only if it
-//! may have been damaged since it was last sound (ADR 36):
+//! If a file is damaged or missing, the process ends with an error that names the file. To continue without the file would silently
+//! lose acknowledged events (ADR 11). Reading all of a large file takes long, so it is read only if it may have been damaged since it was
+//! last sound (ADR 36):
 //!
 //! | the process before | the check |
 //! |---|---|
 //! | stopped, and the file is as it was then | none |
 //! | was killed, or the machine lost power | in the background, by [`Check`] |
-//! | stopped, and the file was changed since; or found damage | before anything is written |
+//! | stopped, and the file was changed since; or found damage | before anything is written; on damage, nothing is changed |
 
 use anyhow::Context;
-use rusqlite::{Connection, InterruptHandle, OpenFlags};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io::{ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 use tokio::sync::watch;
 
 /// The content of the lock file once every file of the folder has been created.
 const COMPLETE: &str = "hookline data 1\n";
-/// The file that a process leaves when it stops: what the SQLite file was like then ([`state_of`]).
-const STOPPED: &str = "stopped";
-/// Its content if the SQLite file is damaged.
+/// The file with what is known of the SQLite file: what it was like when a process stopped ([`state_of`]), or that it is damaged.
+const STATE: &str = "state";
+/// The content of the state of a damaged file.
 const DAMAGED: &str = "damaged\n";
+/// How often a check is told to end.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(1);
 
 /// A locked folder.
 pub(super) struct Folder {
@@ -35,7 +38,7 @@ pub(super) struct Folder {
     /// The lock file. The lock ends when this handle is closed, even if the process is killed.
     lock: File,
     is_complete: bool,
-    /// The SQLite file that was found sound, if one was. Dropping the folder, after the file is closed, notes its state.
+    /// The SQLite file, if it is known to be sound. Dropping the folder, after the file is closed, notes its state.
     sound: Option<PathBuf>,
 }
 
@@ -95,10 +98,10 @@ impl Folder {
             );
         }
         open_for_writing(&path)?;
-        let stopped = self.path.join(STOPPED);
-        let soundness = match fs::read_to_string(&stopped) {
+        let state = self.path.join(STATE);
+        let soundness = match fs::read_to_string(&state) {
             _ if length == 0 => Soundness::Sound,
-            Ok(state) if state_of(&path).is_some_and(|present| present == state) => Soundness::Sound,
+            Ok(then) if state_of(&path).is_some_and(|now| now == then) => Soundness::Sound,
             Ok(_) => {
                 is_sound(&open_for_reading(&path)?)
                     .with_context(|| format!("{} is damaged; it was not changed", path.display()))?;
@@ -107,19 +110,24 @@ impl Folder {
             Err(_) => Soundness::Unknown,
         };
         // From here on the file may change, and the process may be killed.
-        match fs::remove_file(&stopped) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", stopped.display()));
-            }
-            _ => {}
-        }
-        self.sound = Some(path);
+        let removed = match fs::remove_file(&state) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| File::open(&self.path)?.sync_all()),
+        };
+        removed.with_context(|| format!("cannot remove {}", state.display()))?;
+        self.sound = (soundness == Soundness::Sound).then_some(path);
         Ok(soundness)
     }
 
-    /// Notes that the file may be damaged: what a [`Check`] has not found sound.
-    pub(super) fn doubt(&mut self) {
+    /// Notes that the file `name` is sound.
+    pub(super) fn trust(&mut self, name: &str) {
+        self.sound = Some(self.path.join(name));
+    }
+
+    /// Notes that the file was found damaged while it was used. The next start reads it before it writes anything.
+    pub(super) fn distrust(&mut self) {
         self.sound = None;
+        note(&self.path, DAMAGED);
     }
 
     /// Records that every file has been created.
@@ -138,27 +146,44 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let state = self.sound.as_deref().filter(|_| self.is_complete).and_then(state_of);
         if let Some(state) = state {
-            let _ =
-                open_for_writing(&self.path.join(STOPPED)).and_then(|mut file| Ok(file.write_all(state.as_bytes())?));
+            note(&self.path, &state);
         }
     }
 }
 
-/// Returns what the SQLite file at `path` is like, as one line: its length, and when it was written. `None` if it cannot be read, or
-/// part of its content is in a log beside it.
+/// Writes down what is known of the SQLite file of the folder at `folder`. With half of a note, the next start checks the file.
+fn note(folder: &Path, state: &str) {
+    let noted = open_for_writing(&folder.join(STATE)).and_then(|mut file| Ok(file.write_all(state.as_bytes())?));
+    if let Err(error) = noted {
+        tracing::warn!(%error, "the state of the data cannot be noted: the next start checks it");
+    }
+}
+
+/// Returns what the SQLite file at `path` is like, as one line: its length, its number, and when it was changed, which no copy keeps.
+/// `None` if it cannot be read, or part of its content is in a log beside it.
 fn state_of(path: &Path) -> Option<String> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
     let file = path.metadata().ok().filter(|_| !has_log)?;
-    Some(format!("{} {}.{:09}\n", file.len(), file.mtime(), file.mtime_nsec()))
+    Some(format!("{} {} {}.{:09}\n", file.len(), file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
 /// The check of a file in a thread of its own, while the file is in use. Dropping it ends the thread.
 pub(super) struct Check {
     interrupt: InterruptHandle,
-    ended: watch::Receiver<Option<Result<(), String>>>,
+    ended: watch::Receiver<Option<Checked>>,
     thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What a check has found.
+#[derive(Clone, Debug)]
+enum Checked {
+    Sound,
+    /// With the line that says so.
+    Damaged(String),
+    /// The check could not be made, or was interrupted.
+    Unknown,
 }
 
 impl Check {
@@ -168,17 +193,18 @@ impl Check {
         let connection = open_for_reading(&path)?;
         let (interrupt, (sender, ended)) = (connection.get_interrupt_handle(), watch::channel(None));
         let check = move || {
-            let checked = is_sound(&connection);
-            if let Err(error) = &checked
-                && !is_interruption(error)
-            {
-                // The next start is to find it before it writes anything.
-                let noted = open_for_writing(&folder.join(STOPPED)).map(|mut file| file.write_all(DAMAGED.as_bytes()));
-                if let Err(error) = noted {
-                    tracing::error!(%error, "the damage cannot be noted");
+            let checked = match is_sound(&connection) {
+                Ok(()) => Checked::Sound,
+                Err(error) if is_damage(&error) => {
+                    // The next start is to find it before it writes anything.
+                    note(&folder, DAMAGED);
+                    Checked::Damaged(format!("{} is damaged: {error:#}", path.display()))
                 }
-            }
-            let checked = checked.map_err(|error| format!("{} is damaged: {error:#}", path.display()));
+                Err(error) => {
+                    tracing::info!(%error, "the data was not read to its end: the next start reads it");
+                    Checked::Unknown
+                }
+            };
             sender.send_replace(Some(checked));
         };
         let thread = thread::Builder::new().name("check".to_owned()).spawn(check)?;
@@ -188,29 +214,42 @@ impl Check {
     /// Waits until the check has ended.
     ///
     /// # Errors
-    /// The file is damaged, or the check was interrupted.
+    /// The file is damaged.
     pub(super) async fn end(&self) -> anyhow::Result<()> {
         let mut ended = self.ended.clone();
         let checked = ended.wait_for(Option::is_some).await.context("the check has ended without a result")?;
-        checked.clone().expect("it was waited for").map_err(anyhow::Error::msg)
+        match checked.as_ref() {
+            Some(Checked::Damaged(how)) => Err(anyhow::Error::msg(how.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the check has found the file sound.
     pub(super) fn is_passed(&self) -> bool {
-        matches!(*self.ended.borrow(), Some(Ok(())))
+        matches!(*self.ended.borrow(), Some(Checked::Sound))
     }
 }
 
 impl Drop for Check {
     fn drop(&mut self) {
-        self.interrupt.interrupt();
-        let _ = self.thread.take().map(thread::JoinHandle::join);
+        let Some(thread) = self.thread.take() else { return };
+        while !thread.is_finished() {
+            // SQLite forgets an interrupt that comes before the statement has begun.
+            self.interrupt.interrupt();
+            thread::sleep(INTERRUPT_EVERY);
+        }
+        let _ = thread.join();
     }
 }
 
-fn is_interruption(error: &anyhow::Error) -> bool {
-    let cause = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
-    cause == Some(rusqlite::ErrorCode::OperationInterrupted)
+/// Whether a check has failed because of the file, and not because it could not read it now.
+fn is_damage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<rusqlite::Error>().is_none_or(says_damaged)
+}
+
+/// Whether SQLite says that the file is damaged.
+pub(super) fn says_damaged(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Opens a file for reading and writing. If it is missing, creates it so that only its owner can read it, because every file

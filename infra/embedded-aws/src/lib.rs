@@ -68,23 +68,25 @@ const ACCOUNT: &str = "000000000000";
 pub struct EmbeddedAws(Arc<Services>);
 
 struct Services {
+    /// The check of the file, if the process before was killed. It is dropped before the engine, which must be the last to close the file:
+    /// then SQLite copies the whole log into it.
+    check: Option<Check>,
     engine: Engine,
     clock: Clock,
     /// Is called with each request before it is answered.
     watch: Option<Watch>,
-    /// The check of the file, if the process before was killed.
-    check: Option<Check>,
-    /// Keeps the folder locked.
+    /// Keeps the folder locked, and notes the file's state once the engine has closed it.
     folder: Option<Folder>,
 }
 
 impl Drop for Services {
     fn drop(&mut self) {
-        // An interrupted check has not found the file sound. The check is dropped before the folder.
-        if let (Some(check), Some(folder)) = (&self.check, &mut self.folder)
-            && !check.is_passed()
-        {
-            folder.doubt();
+        let Some(folder) = &mut self.folder else { return };
+        if self.check.as_ref().is_some_and(Check::is_passed) {
+            folder.trust(engine::FILE);
+        }
+        if self.engine.is_damaged() {
+            folder.distrust();
         }
     }
 }
@@ -114,7 +116,7 @@ impl EmbeddedAws {
         folder.as_mut().map_or(Ok(()), Folder::complete)?;
         let unknown = data.filter(|_| soundness == Some(Soundness::Unknown));
         let check = unknown.map(|folder| Check::begin(folder, engine::FILE)).transpose()?;
-        Ok(Self(Arc::new(Services { engine, clock, watch, check, folder })))
+        Ok(Self(Arc::new(Services { check, engine, clock, watch, folder })))
     }
 
     /// Waits until the file is known to be sound. After a process that was killed, that takes as long as reading all of it.

@@ -1,6 +1,7 @@
 //! The HTTP that the services share: the parts of a request's URL, and replies and errors in AWS's JSON protocols. Nothing here
 //! belongs to a single service.
 
+use crate::folder::says_damaged;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http::StatusCode;
@@ -27,6 +28,8 @@ pub(super) struct Fault {
     /// The error's name in the query protocol, which SQS used before. Its SDKs still know errors by these names.
     query_code: Option<&'static str>,
     message: String,
+    /// Whether the file is damaged.
+    is_damage: bool,
 }
 
 impl Reply {
@@ -39,7 +42,7 @@ impl Reply {
 impl Fault {
     /// Creates an error with the HTTP status and the name that the service's model gives it.
     pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, body: None, query_code: None, message: message.into() }
+        Self { status, code, body: None, query_code: None, message: message.into(), is_damage: false }
     }
 
     /// Creates an error with a body that the service has made.
@@ -50,6 +53,16 @@ impl Fault {
     /// Creates a failure of AWS itself, which the SDK retries.
     pub(super) fn internal(message: &str) -> Self {
         Self::new(500, "InternalFailure", message)
+    }
+
+    /// Says whether the file is damaged.
+    pub(super) fn of_damage(self, is_damage: bool) -> Self {
+        Self { is_damage, ..self }
+    }
+
+    /// Whether the file is damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        self.is_damage
     }
 
     /// Adds the name that the error has in the query protocol.
@@ -82,7 +95,7 @@ impl Fault {
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         tracing::error!(%error, "the embedded AWS cannot read or write its file");
-        Self::internal(&error.to_string())
+        Self::internal(&error.to_string()).of_damage(says_damaged(&error))
     }
 }
 

@@ -141,6 +141,7 @@ pub async fn poll_schedules(app: App, aws: EmbeddedAws, stop: CancellationToken)
             schedule = aws.next_due_schedule() => schedule,
         };
         while invocations.try_join_next().is_some() {}
+        // A test that reads the function's log lines has a subscriber of its own.
         invocations.spawn(fire(app.clone(), aws.clone(), schedule).with_current_subscriber());
     }
     while invocations.join_next().await.is_some() {}
@@ -165,7 +166,11 @@ pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
-        if let Err(error) = aws.sweep_expired_items().await {
+        let swept = tokio::select! {
+            () = stop.cancelled() => return,
+            swept = aws.sweep_expired_items() => swept,
+        };
+        if let Err(error) = swept {
             tracing::error!(%error, "expired items could not be deleted");
         }
     }

@@ -101,7 +101,7 @@ async fn damage_from_a_power_cut_ends_the_process_and_the_next_start() {
         stack.api().publish_as(&body).await.expect(202);
     }
     stack.terminate().await;
-    std::fs::remove_file(stack.folder().join("data/stopped")).expect("it was stopped");
+    std::fs::remove_file(stack.folder().join("data/state")).expect("it was stopped");
     // A page that no start needs: one of a payload.
     let file = stack.folder().join("data/aws.sqlite3");
     let mut bytes = std::fs::read(&file).expect("a file");
