@@ -6,6 +6,7 @@ infra/deploy runs it as `preflight.py NAME=VALUE... -- OPTION...`.
 
 import difflib
 import hashlib
+import itertools
 import json
 import pathlib
 import sys
@@ -17,6 +18,7 @@ from samcli.yamlhelper import yaml_parse
 # Lambda leaves at least this much to functions without a reservation of their own.
 UNRESERVED_LEAST = 100
 RESERVATIONS = ["ApiReservedConcurrency", "PublishReservedConcurrency", "DeliverReservedConcurrency"]
+TABLES = ["WebhooksTableName", "EventsTableName", "DeliveriesTableName"]
 MAXIMA = ["PublishMaximumConcurrency", "DeliverMaximumConcurrency", "SlowDeliverMaximumConcurrency"]
 
 
@@ -33,9 +35,13 @@ def option(name, default=None):
     return default
 
 
-def defaults():
+def read_template():
     with open("template.yaml", encoding="utf-8") as template:
-        return {name: str(parameter.get("Default", "")) for name, parameter in yaml_parse(template.read())["Parameters"].items()}
+        return yaml_parse(template.read())
+
+
+def defaults():
+    return {name: str(parameter.get("Default", "")) for name, parameter in read_template()["Parameters"].items()}
 
 
 def given():
@@ -48,6 +54,9 @@ def main():
         if option(name):
             raise SystemExit(f"{name} is not taken: it may name another stack than the one that is looked at here")
     known = defaults()
+    for name in (tag.partition("=")[0] for tag in tags()):
+        if name in known:
+            raise SystemExit(f"{name} is a parameter, and stands after --tags: parameters come first")
     for name in given().keys() - known.keys():
         like = difflib.get_close_matches(name, known, 1)
         raise SystemExit(f"template.yaml has no parameter {name}" + (f"; did you mean {like[0]}?" if like else ""))
@@ -61,6 +70,7 @@ def main():
         raise SystemExit(f"AWS cannot be asked: {error}") from None
     parameters = {**known, **present, **given()}
     check_pairs(parameters)
+    check_tables(present, parameters)
     print(stack, fingerprint(parameters))
     try:
         limits = session.client("lambda").get_account_settings()["AccountLimit"]
@@ -74,12 +84,25 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def tags():
+    """Returns the tags among the options."""
+    found = itertools.takewhile(lambda option: not option.startswith("-"), OPTIONS[OPTIONS.index("--tags") + 1:] if "--tags" in OPTIONS else [])
+    return list(found)
+
+
 def fingerprint(parameters):
-    """Returns a hash that changes with the code, the template and each parameter."""
-    files = [pathlib.Path("template.yaml"), *sorted(pathlib.Path("target/lambda").glob("*/bootstrap"))]
-    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    values = sorted((name, value) for name, value in parameters.items() if name != "Fingerprint")
-    return hashlib.sha256(json.dumps([contents, values]).encode()).hexdigest()[:16]
+    """Returns a hash that changes with what a version consists of: the code of the functions, their part of the template, and the parameters that
+    this part refers to."""
+    template = read_template()
+    functions = {name: dict(template["Resources"][name]["Properties"]) for name in ["ApiFunction", "PublishFunction", "DeliverFunction"]}
+    for function in functions.values():
+        # Neither belongs to a version.
+        del function["DeploymentPreference"], function["ReservedConcurrentExecutions"]
+    part = json.dumps([template["Globals"], functions], sort_keys=True)
+    part += json.dumps({name: condition for name, condition in template["Conditions"].items() if f'"{name}"' in part}, sort_keys=True)
+    values = {name: value for name, value in parameters.items() if name != "Fingerprint" and (f'"{name}"' in part or f"${{{name}}}" in part)}
+    code = [hashlib.sha256(pathlib.Path(f"target/lambda/{name}/bootstrap").read_bytes()).hexdigest() for name in ["api", "publish", "deliver"]]
+    return hashlib.sha256(json.dumps([part, code, values], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_pairs(parameters):
@@ -90,6 +113,15 @@ def check_pairs(parameters):
                          ("DeliveriesTableName", "WebhooksTableName")]:
         if parameters.get(name) and not parameters.get(needed):
             raise SystemExit(f"{name} needs {needed}")
+
+
+def check_tables(present, parameters):
+    """Refuses to change the tables of a stack that is deployed: the versions and roles would not fit together for a while, what waits on its
+    queues would find no event and be dropped, and CloudFormation may delete the tables that it had."""
+    changed = [name for name in TABLES if present and present.get(name, "") != parameters.get(name, "")]
+    if changed:
+        raise SystemExit(f"{', '.join(changed)}: the tables of a deployed stack cannot be changed. Deploy a new stack that uses them; see "
+                         "infra/docs/operating.md, Use tables that exist")
 
 
 def present_of(stacks, stack):

@@ -8,6 +8,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Dispatch;
 
+/// The name of the stack that writes the lines.
+pub(crate) const STACK: &str = "hookline";
+
+/// Which lines a function writes. What stands for AWS is not a part of it, and has no connections that the SDK could close.
+const FILTER: &str = "info,local=off,embedded_aws=off,aws_smithy_runtime::client::http::connection_poisoning=off";
+
 /// A line of a function's log.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -19,6 +25,13 @@ pub(crate) struct Line {
     pub(crate) text: String,
     /// The line as JSON.
     pub(crate) json: Value,
+}
+
+impl Line {
+    /// The name of the log group.
+    pub(crate) fn group(&self) -> String {
+        format!("/aws/lambda/{STACK}-{}", self.function)
+    }
 }
 
 /// All lines so far. Clones share them.
@@ -37,7 +50,7 @@ impl Logs {
     pub(crate) fn of(&self, function: &'static str) -> Dispatch {
         let logs = self.clone();
         let writer = move || Writer { logs: logs.clone(), function };
-        telemetry::log::subscriber("info".parse().expect("a level"), Some(format!("hookline-{function}")), writer)
+        telemetry::log::subscriber(FILTER.parse().expect("a filter"), Some(format!("{STACK}-{function}")), writer)
             .into()
     }
 

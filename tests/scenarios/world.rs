@@ -44,6 +44,9 @@ use tracing::instrument::WithSubscriber;
 
 use crate::logs::Logs;
 
+/// The time at a world's start, in Unix milliseconds.
+const BEGAN_AT_MS: i64 = 1_800_000_000_000;
+
 /// A call to AWS.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -68,6 +71,8 @@ pub(crate) enum Fate {
     Done,
     /// With a throttling error.
     Throttled,
+    /// With an error of DynamoDB itself.
+    Failed,
     /// As a `BatchGetItem` that has processed no key.
     AllUnprocessed,
 }
@@ -81,9 +86,6 @@ pub(crate) struct Post {
 }
 
 type Decide = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
-/// The status with which the receiver of a host answers, or `None` if it never answers.
-pub(crate) type Answer = fn(&str) -> Option<u16>;
-
 /// Hookline under simulated time.
 pub(crate) struct World {
     pub(crate) app: App,
@@ -102,11 +104,16 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn new(decide: impl Fn(&Call) -> Fate + Send + Sync + 'static, answer: Answer) -> Self {
+    /// Creates a world. `decide` says how AWS answers a call, and `answer` with which status the receiver of a host answers a
+    /// request, or `None` if it never answers.
+    pub(crate) async fn new(
+        decide: impl Fn(&Call) -> Fate + Send + Sync + 'static,
+        answer: impl Fn(&str) -> Option<u16> + Send + Sync + 'static,
+    ) -> Self {
         let began = Instant::now();
         let clock = Clock::new(move || {
             let ms = i64::try_from(began.elapsed().as_millis()).expect("a short run");
-            Timestamp::from_unix_ms(1_800_000_000_000 + ms)
+            Timestamp::from_unix_ms(BEGAN_AT_MS + ms)
         });
         let aws = EmbeddedAws::open(None, clock.clone()).expect("in memory");
         let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::Strict);
@@ -119,7 +126,9 @@ impl World {
             ["api", "deliver", "publish", "retry"].map(|function| strict::app(&app, &sdk, function));
         let posts = Arc::<Mutex<Vec<Post>>>::default();
         let seen = Arc::clone(&posts);
+        let answer = Arc::new(answer);
         let receive = move |request: reqwest::Request| -> BoxFuture<'static, Result<reqwest::Response, AttemptError>> {
+            let answer = Arc::clone(&answer);
             let host = request.url().host_str().unwrap_or_default().to_owned();
             seen.lock().expect("unpoisoned").push(Post { at: began.elapsed(), host: host.clone() });
             async move {
@@ -171,8 +180,8 @@ impl World {
         tokio::spawn(schedules.with_subscriber(self.logs.of("retry")));
     }
 
-    /// Sends a request of the account to the API, with a token of the platform; returns the answer's JSON.
-    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value, header: (&str, &str)) -> Value {
+    /// Sends a request of the account to the API, with a token of the platform; returns the answer's status and its JSON.
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value, header: (&str, &str)) -> (u16, Value) {
         let request = Request::builder()
             .method("POST")
             .uri(path)
@@ -184,9 +193,15 @@ impl World {
             .expect("a request");
         let answered = self.api.clone().oneshot(request).with_subscriber(self.logs.of("api"));
         let answer = answered.await.expect("a router always answers");
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let status = answer.status().as_u16();
         let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
-        serde_json::from_slice(&bytes).expect("JSON")
+        (status, serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    /// Sends a message to a queue, as others than Hookline may. The test does not decide on this call.
+    pub(crate) async fn send(&self, queue_url: &str, body: impl ToString) {
+        let sqs = self.aws.clients().sqs;
+        sqs.send_message().queue_url(queue_url).message_body(body.to_string()).send().await.expect("the queue");
     }
 
     /// Makes a token of the platform.
@@ -269,6 +284,11 @@ impl World {
         }
     }
 
+    /// The time that is so long after the world's start.
+    pub(crate) fn at(elapsed: Duration) -> Timestamp {
+        Timestamp::from_unix_ms(BEGAN_AT_MS).plus(elapsed)
+    }
+
     /// The time since the world's start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
@@ -310,6 +330,10 @@ impl TroubledAws {
             Fate::Throttled => {
                 let code = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
                 respond(400, &json!({"__type": code, "message": "too many"}))
+            }
+            Fate::Failed => {
+                let code = "com.amazonaws.dynamodb.v20120810#InternalServerError";
+                respond(500, &json!({"__type": code, "message": "it failed"}))
             }
             Fate::AllUnprocessed => {
                 respond(200, &json!({"Responses": {}, "UnprocessedKeys": call.body["RequestItems"]}))

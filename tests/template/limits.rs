@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::aws::FUNCTION_TIMEOUT;
 use store::queues::{RECEIVES_MAX, VISIBILITY_TIMEOUT, return_wait};
 use strict_aws::template::{function_of, items, resources, template, text};
@@ -103,7 +103,7 @@ fn functions_with_an_alias_are_invoked_by_it() {
         invoked.insert(function_of(function));
     }
     let aliased = resources(&template, "AWS::Serverless::Function").filter(|(_, function)| {
-        function["AutoPublishAlias"] == "live" && function["AutoPublishAliasAllProperties"] == true
+        function["AutoPublishAlias"] == "live" && function["AutoPublishCodeSha256"] == json!({"Ref": "Fingerprint"})
     });
     assert_eq!(invoked, aliased.map(|(id, _)| id.as_str()).collect());
 }

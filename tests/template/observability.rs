@@ -6,7 +6,7 @@
 use domain::delivery::AttemptError;
 use domain::{
     cost::Cost,
-    delivery::{Attempt, Delivery, DeliveryStatus, Task, Trigger},
+    delivery::{Attempt, Delivery, Task, Trigger},
     event::{Event, NewEvent},
     id::{DeliveryId, EventId, WebhookId},
     time::Timestamp,
@@ -19,7 +19,10 @@ use std::{
     io::{self, Seek},
 };
 use strict_aws::template::{items, resources, template, text};
-use telemetry::{log, metrics};
+use telemetry::{
+    log,
+    metrics::{self, Attempted},
+};
 
 /// Fields that Lambda's runtime or CloudWatch Logs adds to each line.
 const NOT_OURS: [&str; 6] = ["requestId", "@timestamp", "@log", "@message", "record", "errorType"];
@@ -159,10 +162,14 @@ fn lines() -> Vec<Value> {
             response_body: None,
         };
         let cost = Cost::default();
-        let delivered = Delivery { status: DeliveryStatus::Delivered, ..delivery.clone() };
-        metrics::attempt(&task, &attempt(Some(200), None), &delivered, None, &cost);
-        metrics::attempt(&task, &attempt(None, Some(AttemptError::Timeout)), &delivery, Some(now), &cost);
-        metrics::attempt(&task, &attempt(Some(500), None), &delivery, Some(now), &cost);
+        let log = |attempt: &Attempt, next| {
+            let attempted =
+                Attempted { attempt, delivery: &delivery, next, is_first: true, delivers: attempt.succeeded() };
+            metrics::attempt(attempted, &cost);
+        };
+        log(&attempt(Some(200), None), None);
+        log(&attempt(None, Some(AttemptError::Timeout)), Some(now));
+        log(&attempt(Some(500), None), Some(now));
         metrics::published(&[event(&task)], 1);
         metrics::no_attempt(&cost);
         metrics::no_task(&cost);

@@ -99,6 +99,38 @@ fn the_template_takes_the_schedules_that_the_functions_take() {
     }
 }
 
+/// With a level that the functions cannot read, none would start.
+#[test]
+fn the_template_takes_the_log_levels_that_the_functions_take() {
+    let levels = allowed("LogLevel");
+    for level in [
+        "info",
+        "WARN",
+        "off",
+        "warn,deliver=debug",
+        "hookline::metrics[{attempts}]=info",
+        "",
+        "verbose",
+        "warn,",
+        "warn,store",
+        "store=",
+        "store=loud",
+        "a=b=info",
+        "hookline::metrics[{attempts,failures}]=info",
+        "warn,deliver[{attempt=1}]=info",
+        "deliver[]=info",
+        " info",
+        "info,  warn",
+    ] {
+        let is_read = telemetry::log::parse_filter(level).is_ok();
+        // The functions also take a little more.
+        assert!(!levels.is_match(level) || is_read, "{level}");
+    }
+    for usual in ["info", "warn", "off", "debug", "warn,deliver=debug", "hookline::metrics[{attempts}]=info"] {
+        assert!(levels.is_match(usual), "{usual}");
+    }
+}
+
 #[test]
 fn the_template_takes_the_arn_of_a_key_but_not_of_an_alias() {
     let arn = |name: &str| format!("arn:aws:kms:eu-central-1:123456789012:{name}");

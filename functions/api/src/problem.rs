@@ -146,7 +146,7 @@ impl Problem {
 
     /// 503: AWS has throttled the request.
     pub(crate) fn unavailable(cause: &dyn std::fmt::Display) -> Self {
-        tracing::warn!(%cause, "a request was throttled");
+        tracing::warn!(error = %cause, "a request was throttled");
         let detail = "The service is busy. It is safe to retry with the same Idempotency-Key.";
         let problem = Self::new(Kind::Unavailable, detail);
         Self { retry_after: Some(RETRY_UNAVAILABLE_AFTER), ..problem }
@@ -221,7 +221,7 @@ impl Problem {
 
     /// 500: the request failed for a reason that is logged and not sent.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed");
+        tracing::error!(error = %cause, "a request failed");
         let detail = "Something went wrong on our side. It is safe to retry with the same Idempotency-Key.";
         Self::new(Kind::Internal, detail)
     }

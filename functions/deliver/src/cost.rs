@@ -11,11 +11,11 @@
 
 use domain::{
     cost::{Cost, TimeShares, US_EAST_1, Usage},
-    delivery::{Attempt, Delivery, Task},
+    delivery::{Attempt, Delivery},
     time::Timestamp,
 };
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use telemetry::metrics;
+use telemetry::metrics::{self, Attempted};
 use tokio::time::Instant;
 
 /// The memory of `deliver` in the template, in MB.
@@ -31,6 +31,10 @@ pub(crate) struct Made {
     pub(crate) delivery: Delivery,
     /// When the next attempt is due, if there is one.
     pub(crate) next: Option<Timestamp>,
+    /// Whether it is the first attempt after the publication.
+    pub(crate) is_first: bool,
+    /// Whether it has delivered what was not delivered before.
+    pub(crate) delivers: bool,
     pub(crate) bytes_sent: u64,
 }
 
@@ -69,13 +73,15 @@ impl Invocation {
         self.state().rest += usage;
     }
 
-    /// Ends `task`, which used `usage`, and logs what it cost, with its attempt if one was made.
-    pub(crate) fn end_task(&self, task: &Task, mut usage: Usage, made: Option<&Made>) {
+    /// Ends a task that used `usage`, and logs what it cost, with its attempt if one was made.
+    pub(crate) fn end_task(&self, mut usage: Usage, made: Option<&Made>) {
         usage.lambda_us += self.state().time.end(self.elapsed_us());
         match made {
-            Some(Made { attempt, delivery, next, bytes_sent }) => {
-                usage.bytes_sent += bytes_sent;
-                metrics::attempt(task, attempt, delivery, *next, &self.cost(usage));
+            Some(made) => {
+                usage.bytes_sent += made.bytes_sent;
+                let Made { attempt, delivery, next, is_first, delivers, .. } = made;
+                let attempted = Attempted { attempt, delivery, next: *next, is_first: *is_first, delivers: *delivers };
+                metrics::attempt(attempted, &self.cost(usage));
             }
             None => metrics::no_attempt(&self.cost(usage)),
         }

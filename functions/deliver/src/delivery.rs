@@ -294,7 +294,15 @@ impl<'a> Work<'a> {
             FollowUp::Next(_, due) => Some(due),
             FollowUp::Nothing | FollowUp::Disable(_) | FollowUp::EndTrial(_) => None,
         };
-        let made = Made { attempt: attempted.attempt.clone(), delivery: recorded, next, bytes_sent };
+        let is_delivered = |delivery: &Delivery| delivery.status == DeliveryStatus::Delivered;
+        let made = Made {
+            attempt: attempted.attempt.clone(),
+            is_first: self.task.trigger == Trigger::FIRST && number == 1,
+            delivers: is_delivered(&recorded) && !is_delivered(&leased.delivery) && !recorded.is_test(),
+            delivery: recorded,
+            next,
+            bytes_sent,
+        };
         self.made.set(made).expect("a task is attempted once");
         let recorded = self.record(leased, derive).await?;
         self.follow_up(&recorded).await

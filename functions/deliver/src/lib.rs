@@ -103,7 +103,7 @@ pub async fn handle(deliverer: &Deliverer, event: SqsEvent) -> SqsBatchResponse 
                 let mut dispositions = join_all(handled).await.into_iter();
                 // A message that is no task has no disposition of its own.
                 let of = |task: &Option<Task>| task.as_ref().and_then(|_| dispositions.next());
-                tasks.iter().map(of).map(|disposition| disposition.unwrap_or(Disposition::Return)).collect()
+                tasks.iter().map(of).map(|disposition| disposition.unwrap_or(Disposition::ReturnInvalid)).collect()
             }
             Err(error) => {
                 tracing::error!(%error, messages = messages.len(), "a batch could not be read");
@@ -136,7 +136,7 @@ async fn handle_one(
     let handled = AssertUnwindSafe(delivery::handle(deliverer, task, subjects, &made)).catch_unwind();
     let (handled, consumed) = capacity::metered(handled).instrument(span.clone()).await;
     span.in_scope(|| {
-        invocation.end_task(task, share + consumed, made.get());
+        invocation.end_task(share + consumed, made.get());
         match handled {
             Ok(Ok(disposition)) => disposition,
             Ok(Err(error)) => {

@@ -42,7 +42,10 @@ pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
                 }
                 Err(error) => {
                     tracing::error!(message_id = message.message_id, %error, "a message could not be handled");
-                    Disposition::Return
+                    match error {
+                        MessageError::Input(_) | MessageError::KeyReused => Disposition::ReturnInvalid,
+                        MessageError::Application(_) | MessageError::Store(_) => Disposition::Return,
+                    }
                 }
             });
         }

@@ -17,7 +17,8 @@ fn the_line_names_the_setting() {
     for (variables, setting) in [
         (&[][..], "WEBHOOKS_TABLE"),
         (&[("LOG_LEVEL", "loud")], "LOG_LEVEL: expected off, error"),
-        (&[("LOG_LEVEL", "error"), ("RETENTION_DAYS", "0")], "RETENTION_DAYS"),
+        (&[("LOG_LEVEL", "off"), ("RETENTION_DAYS", "0")], "RETENTION_DAYS"),
+        (&[("LOG_LEVEL", "deliver=debug"), ("RETENTION_DAYS", "0")], "RETENTION_DAYS"),
     ] {
         let lines = lines(variables);
         let [line] = lines.as_slice() else { panic!("{setting}: {lines:?}") };

@@ -29,6 +29,7 @@ options.add_argument("--receiver-port", required=True, type=int, help="the port 
 options.add_argument("--operate", required=True, help="the command line `hookline`")
 options.add_argument("--url-to", required=True, help="the file to write the API's URL to")
 options.add_argument("--token-to", required=True, help="the file to write a platform token to")
+options.add_argument("--parameters", nargs="*", default=[], help="the parameters that the stacks were deployed with")
 OPTIONS = options.parse_args()
 STACK = OPTIONS.stack
 HERE = pathlib.Path(__file__).parent
@@ -262,26 +263,32 @@ def two_stacks(api, receiver):
         raise SystemExit("a token of the one stack is valid in the other")
     except urllib.error.HTTPError as error:
         assert error.code == 401, error
-    adopted_tables(api, receiver, events["/in"])
     step("the teardown of one stack leaves the other as it was")
+    take_down()
+    api.delivered(api.publish("after the teardown"))
+    adopted_tables(api, receiver, events["/in"])
+
+
+def take_down():
     done = subprocess.run([sys.executable, HERE / "take_down.py", OPTIONS.other], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    api.delivered(api.publish("after the teardown"))
 
 
 def adopted_tables(api, receiver, event):
-    step("a stack uses the tables of another, by their names")
+    step("a new stack uses the tables of another, by their names")
     names = outputs(STACK)
-    tables = [f"{name}={names[name]}" for name in ["WebhooksTableName", "EventsTableName", "DeliveriesTableName"]]
-    infra("deploy", "--stack-name", OPTIONS.other, "--no-confirm-changeset", "--no-progressbar", *tables)
-    assert {name: outputs(OPTIONS.other)[name] for name in names if name.endswith("TableName")} == \
-        {name: names[name] for name in names if name.endswith("TableName")}
+    tables = [f"{name}={value}" for name, value in names.items() if name.endswith("TableName")]
+    infra("deploy", "--stack-name", OPTIONS.other, "--no-confirm-changeset", "--no-progressbar", *OPTIONS.parameters, *tables)
+    adopting = outputs(OPTIONS.other)
+    assert all(adopting[name] == value for name, value in names.items() if name.endswith("TableName")), adopting
     # The token, the webhook and the event are those of the other stack.
-    adopting = Api(outputs(OPTIONS.other)["ApiUrl"], api.token)
+    adopting = Api(adopting["ApiUrl"], api.token)
     assert adopting.delivery(event)["status"] == "delivered"
     through = adopting.publish("through the adopting stack")
     adopting.delivered(through)
     assert len(receiver.of(through)) == 1
+    take_down()
+    api.delivered(api.publish("after its teardown"))
 
 
 def poison(api, receiver, names):

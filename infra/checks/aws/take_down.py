@@ -3,6 +3,7 @@
     take_down.py STACK
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,9 @@ import time
 import boto3
 
 STACK = sys.argv[1]
+# Nobody is to take a stack down by mistake that is none of a check.
+if not re.fullmatch("hookline-(check|other)-[0-9a-f]{8}", STACK):
+    raise SystemExit(f"{STACK} is no stack of a check")
 # AWS shows some things for minutes after they are deleted.
 DEADLINE_S = 300
 REAL = ".amazonaws.com" in boto3.client("sts").meta.endpoint_url
@@ -64,8 +68,13 @@ def left():
         *[stack["StackId"] for stack in versions_of_stack() if stack["StackStatus"] != "DELETE_COMPLETE"],
         *[resource["PhysicalResourceId"] for stack in versions_of_stack()
           for resource in every("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack["StackId"])
-          if resource["ResourceStatus"] != "DELETE_COMPLETE"],
+          if resource["ResourceStatus"] != "DELETE_COMPLETE" and not is_of_a_function(resource)],
     ]
+
+
+def is_of_a_function(resource):
+    """Whether a resource goes with its function: SAM lets CloudFormation keep versions."""
+    return resource["ResourceType"] == "AWS::Lambda::Version" and resource["ResourceStatus"] == "DELETE_SKIPPED"
 
 
 settle()

@@ -21,7 +21,7 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 /// The field with what an event says.
 const MESSAGE: &str = "message";
 /// The fields with why something failed. They follow the message.
-const CAUSES: [&str; 2] = ["error", "cause"];
+const CAUSE: &str = "error";
 /// Fields that say what others say as well, and are for programs.
 const REDUNDANT: [&str; 2] = ["delivery_id", "trigger"];
 /// The account of the local token. Only others are worth a word.
@@ -74,12 +74,12 @@ impl<W> TextLines<W> {
     /// Returns the message, why it happened, and the other fields as `name=value`.
     fn sentence(&self, fields: &Fields) -> String {
         let mut sentence = fields.get(MESSAGE).unwrap_or_default().to_owned();
-        for cause in CAUSES.iter().filter_map(|name| fields.get(name)) {
+        if let Some(cause) = fields.get(CAUSE) {
             sentence.push_str(": ");
             sentence.push_str(cause);
         }
         let is_metric = |name: &str| metrics::METRICS.iter().any(|(metric, _)| *metric == name);
-        let is_said = |name| name == MESSAGE || CAUSES.contains(&name) || REDUNDANT.contains(&name);
+        let is_said = |name| name == MESSAGE || name == CAUSE || REDUNDANT.contains(&name);
         let is_usual = |name, value: &str| (name, value) == USUAL_ACCOUNT;
         let rest =
             fields.0.iter().filter(|(name, value)| !is_said(*name) && !is_metric(name) && !is_usual(*name, value));

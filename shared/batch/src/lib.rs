@@ -18,6 +18,8 @@ pub enum Disposition {
     Delete,
     /// Receive it again, after a wait that grows with each receive, and in the end move it to the dead-letter queue.
     Return,
+    /// The same for a message that is invalid. It says nothing about whether messages can be handled, and counts in no metric.
+    ReturnInvalid,
     /// Receive it again after this wait.
     ReturnAfter(Duration),
 }
@@ -43,7 +45,9 @@ pub async fn handle(
         .zip(dispositions)
         .filter_map(|(message, disposition)| match disposition {
             Disposition::Delete => None,
-            Disposition::Return => Some((message, queues::return_wait(receive_count(message), queues.random.share()))),
+            Disposition::Return | Disposition::ReturnInvalid => {
+                Some((message, queues::return_wait(receive_count(message), queues.random.share())))
+            }
             Disposition::ReturnAfter(wait) => Some((message, wait)),
         })
         .collect();

@@ -73,9 +73,11 @@ where
 /// A phrase for the operator if `LOG_LEVEL` is invalid. Logs are then written as with `info`, so that they can say so.
 pub fn init_lambda() -> Result<(), String> {
     let level = std::env::var("LOG_LEVEL").ok().filter(|level| !level.is_empty());
-    let parsed = level.as_deref().map_or(Ok(Targets::new().with_default(LevelFilter::INFO)), parse_filter);
+    let parsed = parse_filter(level.as_deref().unwrap_or("info"));
     let filter = parsed.clone().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let filter = filter.with_target(metrics::TARGET, Level::INFO).with_target(REQUEST_SPAN, Level::INFO);
+    // Why a function has ended, and panics, are written at every level too.
+    let filter = filter.with_target(module_path!(), Level::ERROR);
     let function_name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     init_as(json(Some(function_name), std::io::stderr), filter);
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "the code panicked")));
@@ -345,7 +347,14 @@ mod tests {
         delivery.status = if attempt.succeeded() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
         let next = (!attempt.succeeded()).then_some(Timestamp::from_unix_ms(60_000));
         let usage = Usage { read_milliunits: 1_500, write_milliunits: 2_000, bytes_sent: 1_234, lambda_us: 7_031 };
-        metrics::attempt(&task, &attempt, &delivery, next, &US_EAST_1.cost(usage, 256));
+        let attempted = metrics::Attempted {
+            attempt: &attempt,
+            delivery: &delivery,
+            next,
+            is_first: true,
+            delivers: attempt.succeeded(),
+        };
+        metrics::attempt(attempted, &US_EAST_1.cost(usage, 256));
     }
 
     #[test]
@@ -371,14 +380,23 @@ mod tests {
 
     #[test]
     fn a_line_has_each_name_once() {
-        let lines = lines("error", None, || {
+        let (mut written, filter) = (tempfile::tempfile().expect("a file"), parse_filter("error").expect("a level"));
+        let subscriber = subscriber(filter, None, written.try_clone().expect("a second handle"));
+        tracing::subscriber::with_default(subscriber, || {
             let _entered = delivery(&task()).entered();
             super::attempt(1);
             super::attempt(2);
             tracing::error!(account = "other", error = "\u{1f}\"account\":1", "it failed");
         });
-        assert_eq!((&lines[0]["account"], &lines[0]["error"]), (&"other".into(), &"\u{1f}\"account\":1".into()));
-        assert_eq!((&lines[0]["event_id"], &lines[0]["attempt"]), (&task_id("event_id").into(), &2.into()));
+        written.rewind().expect("a file");
+        let text = io::read_to_string(written).expect("UTF-8");
+        // A parser would take the last of several.
+        for name in ["account", "attempt", "event_id", "error", "message"] {
+            assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{name}: {text}");
+        }
+        let line: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&line["account"], &line["error"]), (&"other".into(), &"\u{1f}\"account\":1".into()));
+        assert_eq!((&line["event_id"], &line["attempt"]), (&task_id("event_id").into(), &2.into()));
     }
 
     #[test]

@@ -21,7 +21,7 @@
 
 use domain::{
     cost::Cost,
-    delivery::{Attempt, AttemptError, Delivery, DeliveryStatus, Task, Trigger},
+    delivery::{Attempt, AttemptError, Delivery},
     event::Event,
     job::FanOut,
     time::Timestamp,
@@ -67,7 +67,8 @@ pub const METRICS: [(&str, &str); 17] = [
     ("messages_returned", "Count"), // to a queue, because they could not be handled
 ];
 
-/// Logs that `events` of one account were published, and that `tasks` attempts for them are enqueued.
+/// Logs that `events` of one account were published, and that `tasks` attempts for them are enqueued. Hookline's own events were not
+/// accepted from anybody.
 pub fn published(events: &[Event], tasks: usize) {
     let Some(first) = events.first() else { return };
     let traces: BTreeSet<_> =
@@ -77,7 +78,7 @@ pub fn published(events: &[Event], tasks: usize) {
         account = %first.account,
         event_ids = %Words(|| events.iter().map(|event| event.id)),
         trace_id = (!traces.is_empty()).then(|| tracing::field::display(Words(|| traces.iter()))),
-        events_accepted = events.len(),
+        events_accepted = events.iter().filter(|event| !event.event_type.is_operational()).count(),
         tasks_enqueued = tasks,
         "published"
     );
@@ -90,7 +91,7 @@ pub fn fanned_out(fan_out: &FanOut, tasks: usize) {
     );
 }
 
-/// Formats what its function returns, with spaces in between. A line that is not written costs nothing.
+/// Formats what its function returns, with spaces in between, once the line is written.
 struct Words<F>(F);
 
 impl<F: Fn() -> I, I: Iterator<Item: fmt::Display>> fmt::Display for Words<F> {
@@ -102,15 +103,28 @@ impl<F: Fn() -> I, I: Iterator<Item: fmt::Display>> fmt::Display for Words<F> {
     }
 }
 
-/// Logs an attempt that was made for `task`. `delivery` has the attempt recorded, and `next` is when the schedule's next attempt is
-/// due, if there is one. `cost` is that of the task.
-pub fn attempt(task: &Task, attempt: &Attempt, delivery: &Delivery, next: Option<Timestamp>, cost: &Cost) {
+/// An attempt, as its line shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempted<'a> {
+    /// The attempt.
+    pub attempt: &'a Attempt,
+    /// The delivery with the attempt recorded.
+    pub delivery: &'a Delivery,
+    /// When the schedule's next attempt is due, if there is one.
+    pub next: Option<Timestamp>,
+    /// Whether it is the first attempt after the publication.
+    pub is_first: bool,
+    /// Whether it has delivered what was not delivered before. Tests are no deliveries.
+    pub delivers: bool,
+}
+
+/// Logs an attempt. `cost` is that of its task.
+pub fn attempt(attempted: Attempted<'_>, cost: &Cost) {
+    let Attempted { attempt, delivery, next, is_first, delivers } = attempted;
     let succeeded = attempt.succeeded();
     let published_at = delivery.delivery.event.made_at();
     let ended_ms = attempt.started_at.unix_ms().saturating_add_unsigned(attempt.duration_ms);
     let age = Timestamp::from_unix_ms(ended_ms).since(published_at);
-    let is_first = task.trigger == Trigger::FIRST && attempt.number == 1;
-    let is_delivered = delivery.status == DeliveryStatus::Delivered && task.trigger != Trigger::Test;
     tracing::info!(
         target: TARGET,
         attempts = 1,
@@ -120,7 +134,7 @@ pub fn attempt(task: &Task, attempt: &Attempt, delivery: &Delivery, next: Option
         latency_ms = attempt.duration_ms,
         age_ms = succeeded.then(|| whole_ms(age)),
         time_to_first_attempt_ms = is_first.then(|| whole_ms(attempt.started_at.since(published_at))),
-        deliveries_delivered = is_delivered.then_some(1_u64),
+        deliveries_delivered = delivers.then_some(1_u64),
         retries = u64::from(next.is_some()),
         event_type = delivery.event_type.as_str(),
         status = delivery.status.as_str(),

@@ -26,7 +26,7 @@ async fn access_key(profile: &str, (path, content): (&str, serde_json::Value), a
         user.file(path, content);
     }
     let mut command = user.command(&["operate", "token", "--stack", "hookline"]);
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION"] {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
         command.env_remove(name);
     }
     let ran = command.env("AWS_ENDPOINT_URL", aws.url("")).output().await.expect("the command runs");
