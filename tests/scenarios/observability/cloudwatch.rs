@@ -242,7 +242,7 @@ mod tests {
         let share = "IF(attempts >= 20, 100 * failures / attempts, 0)";
         assert_eq!(value(share, &[("attempts", 40.0), ("failures", 10.0)]), Some(25.0));
         assert_eq!(value(share, &[("attempts", 19.0), ("failures", 19.0)]), Some(0.0));
-        assert_eq!(value(share, &[]), None);
+        assert_eq!(value(share, &[]), Some(0.0));
         let dead = "IF(FILL(a, 0) + FILL(b, 0) > 0 AND FILL(attempts, 0) == 0, 1, 0)";
         assert_eq!(value(dead, &[("b", 1.0)]), Some(1.0));
         assert_eq!(value(dead, &[("b", 1.0), ("attempts", 1.0)]), Some(0.0));
