@@ -25,8 +25,8 @@ use domain::time::{Clock, Timestamp};
 use domain::webhook::{DisabledReason, Webhook};
 use domain::{
     account::AccountId,
-    id::{EventId, TokenId, WebhookId},
-    token::{self, Scope, Token},
+    id::{EventId, WebhookId},
+    token::{Scope, Token},
 };
 use embedded_aws::EmbeddedAws;
 use endpoint::EndpointClient;
@@ -206,16 +206,8 @@ impl World {
 
     /// Makes a token of the platform.
     pub(crate) async fn token(&self) -> String {
-        let (text, now) = (token::generate(&self.app.random), self.app.clock.now());
-        let token = Token {
-            id: TokenId::new(now, &self.app.random),
-            bound_to: None,
-            scopes: vec![Scope::Platform],
-            description: None,
-            created_at: now,
-            hash: token::hash(&text),
-            session: None,
-        };
+        let app = &self.app;
+        let (text, token) = Token::issue(None, vec![Scope::Platform], None, app.clock.now(), &app.random);
         store::tokens::create(&self.app.store, &token).await.expect("AWS answers");
         text
     }

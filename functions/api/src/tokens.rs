@@ -16,7 +16,7 @@ use domain::{
     id::TokenId,
     input::{self, Faults, Fields, InputError},
     page::Page,
-    token::{self, Scope, Token},
+    token::{Scope, Token},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -109,16 +109,7 @@ pub(crate) async fn create(
             "Hookline-Account names the account 'platform', which is for platform tokens only.",
         ));
     }
-    let (text, now) = (token::generate(&app.random), app.clock.now());
-    let token = Token {
-        id: TokenId::new(now, &app.random),
-        bound_to: Some(account),
-        scopes: new.scopes,
-        description: new.description,
-        created_at: now,
-        hash: token::hash(&text),
-        session: None,
-    };
+    let (text, token) = Token::issue(Some(account), new.scopes, new.description, app.clock.now(), &app.random);
     tokens::create(&app.store, &token).await?;
     Ok((StatusCode::CREATED, Json(IssuedToken { view: token.into(), token: text })))
 }

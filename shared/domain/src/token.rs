@@ -39,6 +39,21 @@ pub struct Token {
     pub session: Option<Session>,
 }
 
+impl Token {
+    /// Issues a token. Returns its text, of which nothing but the hash is stored, and the token.
+    pub fn issue(
+        bound_to: Option<AccountId>,
+        scopes: Vec<Scope>,
+        description: Option<String>,
+        now: Timestamp,
+        random: &Random,
+    ) -> (String, Self) {
+        let text = generate(random);
+        let (id, hash) = (TokenId::new(now, random), hash(&text));
+        (text, Self { id, bound_to, scopes, description, created_at: now, hash, session: None })
+    }
+}
+
 /// The prefix of a token's text.
 const TEXT_PREFIX: &str = "hl_";
 

@@ -16,12 +16,11 @@ use domain::event::{Event, NewEvent};
 use domain::random::Random;
 use domain::secret::Secret;
 use domain::time::{Clock, Timestamp};
-use domain::token;
 use domain::token::{Scope, Token};
 use domain::webhook::Webhook;
 use domain::{
     account::AccountId,
-    id::{EventId, TokenId, WebhookId},
+    id::{EventId, WebhookId},
 };
 use embedded_aws::EmbeddedAws;
 use endpoint::EndpointClient;
@@ -79,16 +78,8 @@ impl World {
 
     /// Creates a platform token; returns its text.
     pub(crate) async fn platform_token(&self) -> String {
-        let (text, now) = (token::generate(&self.app.random), self.app.clock.now());
-        let token = Token {
-            id: TokenId::new(now, &self.app.random),
-            bound_to: None,
-            scopes: vec![Scope::Platform],
-            description: None,
-            created_at: now,
-            hash: token::hash(&text),
-            session: None,
-        };
+        let app = &self.app;
+        let (text, token) = Token::issue(None, vec![Scope::Platform], None, app.clock.now(), &app.random);
         tokens::create(&self.app.store, &token).await.expect("nothing fails here");
         text
     }

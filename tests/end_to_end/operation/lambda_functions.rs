@@ -3,9 +3,8 @@
 
 use domain::delivery::{DeliveryStatus, Task, Trigger};
 use domain::event::{Event, NewEvent};
-use domain::id::{EventId, TokenId, WebhookId};
+use domain::id::{EventId, WebhookId};
 use domain::time::Clock;
-use domain::token;
 use domain::token::{Scope, Token};
 use domain::webhook::Webhook;
 use serde_json::{Value, json};
@@ -63,16 +62,7 @@ fn message(task: &Task) -> String {
 async fn api_answers_a_request_from_api_gateway() {
     let account = Account::new().await;
     let app = &account.app;
-    let token = token::generate(&app.random);
-    let stored = Token {
-        id: TokenId::new(app.clock.now(), &app.random),
-        bound_to: None,
-        scopes: vec![Scope::Platform],
-        description: None,
-        created_at: app.clock.now(),
-        hash: token::hash(&token),
-        session: None,
-    };
+    let (token, stored) = Token::issue(None, vec![Scope::Platform], None, app.clock.now(), &app.random);
     tokens::create(&app.store, &stored).await.expect("stored");
     let webhook = register(&account, "http://127.0.0.1:9/").await;
     let api = account.function("api").await;
