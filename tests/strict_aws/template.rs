@@ -17,12 +17,20 @@ fn whole() -> Value {
 /// Replaces each choice between a table of the stack and one that it adopts by the former.
 fn with_own_tables(value: Value) -> Value {
     match value {
-        Value::Object(members) => match members.get("Fn::If").and_then(Value::as_array).map(Vec::as_slice) {
-            Some([condition, own, _]) if condition == "OwnsTables" => own.clone(),
-            _ => members.into_iter().map(|(name, member)| (name, with_own_tables(member))).collect(),
+        Value::Object(members) => match tables(&members) {
+            Some([own, _]) => own.clone(),
+            None => members.into_iter().map(|(name, member)| (name, with_own_tables(member))).collect(),
         },
         Value::Array(items) => items.into_iter().map(with_own_tables).collect(),
         other => other,
+    }
+}
+
+/// Returns the table of the stack and the one that it adopts, if an object is the choice between them.
+fn tables(members: &Map<String, Value>) -> Option<[&Value; 2]> {
+    match members.get("Fn::If")?.as_array()?.as_slice() {
+        [condition, own, adopted] if condition == "OwnsTables" => Some([own, adopted]),
+        _ => None,
     }
 }
 
@@ -81,11 +89,11 @@ mod tests {
     use super::*;
 
     /// Returns the choices between a table of the stack and one that it adopts, below `value`.
-    fn choices(value: &Value) -> Vec<&[Value]> {
+    fn choices(value: &Value) -> Vec<[&Value; 2]> {
         match value {
-            Value::Object(members) => match members.get("Fn::If").and_then(Value::as_array).map(Vec::as_slice) {
-                Some([condition, tables @ ..]) if condition == "OwnsTables" => vec![tables],
-                _ => members.values().flat_map(choices).collect(),
+            Value::Object(members) => match tables(members) {
+                Some(tables) => vec![tables],
+                None => members.values().flat_map(choices).collect(),
             },
             Value::Array(items) => items.iter().flat_map(choices).collect(),
             _ => Vec::new(),
@@ -97,13 +105,12 @@ mod tests {
         let template = whole();
         let choices = choices(&template);
         assert!(choices.len() > 25, "{choices:?}");
-        for tables in choices {
-            let [own, adopted] = tables else { panic!("{tables:?}") };
+        for [own, adopted] in choices {
             let own = own["Ref"].as_str().or_else(|| own["Fn::GetAtt"].as_str()?.strip_suffix(".Arn"));
             let name = format!("{}Name", own.expect("a table of the stack"));
             let is_named = adopted["Ref"] == *name
                 || adopted["Fn::Sub"].as_str().is_some_and(|arn| arn.ends_with(&format!(":table/${{{name}}}")));
-            assert!(is_named, "{tables:?}");
+            assert!(is_named, "{own:?} {adopted}");
         }
         // Without a choice, nothing names a table but the table itself.
         let rest = with_own_tables(template).to_string();

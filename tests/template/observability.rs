@@ -21,7 +21,7 @@ use std::{
 use strict_aws::template::{items, resources, template, text};
 use telemetry::{
     log,
-    metrics::{self, Attempted},
+    metrics::{self, AttemptLine},
 };
 
 /// Fields that Lambda's runtime or CloudWatch Logs adds to each line.
@@ -162,14 +162,13 @@ fn lines() -> Vec<Value> {
             response_body: None,
         };
         let cost = Cost::default();
-        let log = |attempt: &Attempt, next| {
-            let attempted =
-                Attempted { attempt, delivery: &delivery, next, is_first: true, delivers: attempt.succeeded() };
-            metrics::attempt(attempted, &cost);
+        let log = |attempt: Attempt, next| {
+            let (succeeded, delivery) = (attempt.succeeded(), delivery.clone());
+            metrics::attempt(&AttemptLine { attempt, delivery, next, is_first: true, has_delivered: succeeded }, &cost);
         };
-        log(&attempt(Some(200), None), None);
-        log(&attempt(None, Some(AttemptError::Timeout)), Some(now));
-        log(&attempt(Some(500), None), Some(now));
+        log(attempt(Some(200), None), None);
+        log(attempt(None, Some(AttemptError::Timeout)), Some(now));
+        log(attempt(Some(500), None), Some(now));
         metrics::published(&[event(&task)], 1);
         metrics::no_attempt(&cost);
         metrics::no_task(&cost);

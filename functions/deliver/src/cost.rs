@@ -9,13 +9,9 @@
 //!
 //! The parts add up exactly ([`domain::cost`]). A task that is cut off, because its function's time is up, has no line.
 
-use domain::{
-    cost::{Cost, TimeShares, US_EAST_1, Usage},
-    delivery::{Attempt, Delivery},
-    time::Timestamp,
-};
+use domain::cost::{Cost, TimeShares, US_EAST_1, Usage};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use telemetry::metrics::{self, Attempted};
+use telemetry::metrics::{self, AttemptLine};
 use tokio::time::Instant;
 
 /// The memory of `deliver` in the template, in MB.
@@ -26,15 +22,7 @@ const REST_MIN_US: u64 = 1000;
 /// The attempt that was made for a task.
 #[derive(Debug)]
 pub(crate) struct Made {
-    pub(crate) attempt: Attempt,
-    /// The delivery with the attempt recorded.
-    pub(crate) delivery: Delivery,
-    /// When the next attempt is due, if there is one.
-    pub(crate) next: Option<Timestamp>,
-    /// Whether it is the first attempt after the publication.
-    pub(crate) is_first: bool,
-    /// Whether it has delivered what was not delivered before.
-    pub(crate) delivers: bool,
+    pub(crate) line: AttemptLine,
     pub(crate) bytes_sent: u64,
 }
 
@@ -77,11 +65,9 @@ impl Invocation {
     pub(crate) fn end_task(&self, mut usage: Usage, made: Option<&Made>) {
         usage.lambda_us += self.state().time.end(self.elapsed_us());
         match made {
-            Some(made) => {
-                usage.bytes_sent += made.bytes_sent;
-                let Made { attempt, delivery, next, is_first, delivers, .. } = made;
-                let attempted = Attempted { attempt, delivery, next: *next, is_first: *is_first, delivers: *delivers };
-                metrics::attempt(attempted, &self.cost(usage));
+            Some(Made { line, bytes_sent }) => {
+                usage.bytes_sent += bytes_sent;
+                metrics::attempt(line, &self.cost(usage));
             }
             None => metrics::no_attempt(&self.cost(usage)),
         }

@@ -25,7 +25,7 @@ use store::{
     subjects::Subjects,
     tasks,
 };
-use telemetry::log;
+use telemetry::{log, metrics::AttemptLine};
 
 /// The most tries of a decision. A try fails if another worker writes first.
 const DECISION_TRIES: usize = 5;
@@ -295,15 +295,14 @@ impl<'a> Work<'a> {
             FollowUp::Nothing | FollowUp::Disable(_) | FollowUp::EndTrial(_) => None,
         };
         let is_delivered = |delivery: &Delivery| delivery.status == DeliveryStatus::Delivered;
-        let made = Made {
+        let line = AttemptLine {
             attempt: attempted.attempt.clone(),
             is_first: self.task.trigger == Trigger::FIRST && number == 1,
-            delivers: is_delivered(&recorded) && !is_delivered(&leased.delivery) && !recorded.is_test(),
+            has_delivered: is_delivered(&recorded) && !is_delivered(&leased.delivery) && !recorded.is_test(),
             delivery: recorded,
             next,
-            bytes_sent,
         };
-        self.made.set(made).expect("a task is attempted once");
+        self.made.set(Made { line, bytes_sent }).expect("a task is attempted once");
         let recorded = self.record(leased, derive).await?;
         self.follow_up(&recorded).await
     }

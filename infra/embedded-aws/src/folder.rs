@@ -42,15 +42,6 @@ pub(super) struct Folder {
     sound: Option<PathBuf>,
 }
 
-/// What is known of a file before it is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Soundness {
-    /// It is sound.
-    Sound,
-    /// Nobody has looked at it since a process was killed.
-    Unknown,
-}
-
 impl Folder {
     /// Creates the folder if it is missing, and locks it. Two processes on one folder would each deliver every message.
     ///
@@ -84,11 +75,12 @@ impl Folder {
         Ok(Self { path, lock: file, is_complete, sound: None })
     }
 
-    /// Checks that the SQLite file `name` is writable, and sound unless that takes a [`Check`]. On a first start, creates it.
+    /// Checks that the SQLite file `name` is writable. On a first start, creates it. Returns whether the file is sound; if not, only a [`Check`]
+    /// can say so.
     ///
     /// # Errors
     /// The file is damaged, cannot be written to, or is missing although the folder was in use. It has not been changed.
-    pub(super) fn check(&mut self, name: &str) -> anyhow::Result<Soundness> {
+    pub(super) fn check(&mut self, name: &str) -> anyhow::Result<bool> {
         let path = self.path.join(name);
         let length = path.metadata().map_or(0, |metadata| metadata.len());
         if length == 0 && self.is_complete {
@@ -99,15 +91,15 @@ impl Folder {
         }
         open_for_writing(&path)?;
         let state = self.path.join(STATE);
-        let soundness = match fs::read_to_string(&state) {
-            _ if length == 0 => Soundness::Sound,
-            Ok(then) if state_of(&path).is_some_and(|now| now == then) => Soundness::Sound,
+        let is_known = match fs::read_to_string(&state) {
+            _ if length == 0 => true,
+            Ok(then) if state_of(&path).is_some_and(|now| now == then) => true,
             Ok(_) => {
                 is_sound(&open_for_reading(&path)?)
                     .with_context(|| format!("{} is damaged; it was not changed", path.display()))?;
-                Soundness::Sound
+                true
             }
-            Err(_) => Soundness::Unknown,
+            Err(_) => false,
         };
         // From here on the file may change, and the process may be killed.
         let removed = match fs::remove_file(&state) {
@@ -115,8 +107,8 @@ impl Folder {
             removed => removed.and_then(|()| File::open(&self.path)?.sync_all()),
         };
         removed.with_context(|| format!("cannot remove {}", state.display()))?;
-        self.sound = (soundness == Soundness::Sound).then_some(path);
-        Ok(soundness)
+        self.sound = is_known.then_some(path);
+        Ok(is_known)
     }
 
     /// Notes that the file `name` is sound.

@@ -46,7 +46,7 @@ use aws_smithy_runtime_api::client::{
 use bytes::Bytes;
 use domain::time::Clock;
 use engine::{Engine, State};
-use folder::{Check, Folder, Soundness};
+use folder::{Check, Folder};
 use http_body_util::BodyExt;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 use store::aws;
@@ -111,10 +111,10 @@ impl EmbeddedAws {
     /// The same as those of [`open`](Self::open).
     pub fn open_watched(data: Option<&Path>, clock: Clock, watch: Option<Watch>) -> anyhow::Result<Self> {
         let mut folder = data.map(Folder::lock).transpose()?;
-        let soundness = folder.as_mut().map(|folder| folder.check(engine::FILE)).transpose()?;
+        let is_sound = folder.as_mut().map(|folder| folder.check(engine::FILE)).transpose()?;
         let engine = Engine::open(data, clock.clone())?;
         folder.as_mut().map_or(Ok(()), Folder::complete)?;
-        let unknown = data.filter(|_| soundness == Some(Soundness::Unknown));
+        let unknown = data.filter(|_| is_sound == Some(false));
         let check = unknown.map(|folder| Check::begin(folder, engine::FILE)).transpose()?;
         Ok(Self(Arc::new(Services { check, engine, clock, watch, folder })))
     }

@@ -347,14 +347,9 @@ mod tests {
         delivery.status = if attempt.succeeded() { DeliveryStatus::Delivered } else { DeliveryStatus::Pending };
         let next = (!attempt.succeeded()).then_some(Timestamp::from_unix_ms(60_000));
         let usage = Usage { read_milliunits: 1_500, write_milliunits: 2_000, bytes_sent: 1_234, lambda_us: 7_031 };
-        let attempted = metrics::Attempted {
-            attempt: &attempt,
-            delivery: &delivery,
-            next,
-            is_first: true,
-            delivers: attempt.succeeded(),
-        };
-        metrics::attempt(attempted, &US_EAST_1.cost(usage, 256));
+        let has_delivered = attempt.succeeded();
+        let line = metrics::AttemptLine { attempt, delivery, next, is_first: true, has_delivered };
+        metrics::attempt(&line, &US_EAST_1.cost(usage, 256));
     }
 
     #[test]

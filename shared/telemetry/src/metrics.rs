@@ -71,13 +71,13 @@ pub const METRICS: [(&str, &str); 17] = [
 /// accepted from anybody.
 pub fn published(events: &[Event], tasks: usize) {
     let Some(first) = events.first() else { return };
-    let traces: BTreeSet<_> =
-        events.iter().filter_map(|event| event.trace.as_ref()).map(TraceParent::trace_id).collect();
+    let traces = || events.iter().filter_map(|event| event.trace.as_ref()).map(TraceParent::trace_id);
+    let is_traced = traces().next().is_some();
     tracing::info!(
         target: TARGET,
         account = %first.account,
         event_ids = %Words(|| events.iter().map(|event| event.id)),
-        trace_id = (!traces.is_empty()).then(|| tracing::field::display(Words(|| traces.iter()))),
+        trace_id = is_traced.then(|| tracing::field::display(Words(|| traces().collect::<BTreeSet<_>>().into_iter()))),
         events_accepted = events.iter().filter(|event| !event.event_type.is_operational()).count(),
         tasks_enqueued = tasks,
         "published"
@@ -103,24 +103,24 @@ impl<F: Fn() -> I, I: Iterator<Item: fmt::Display>> fmt::Display for Words<F> {
     }
 }
 
-/// An attempt, as its line shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempted<'a> {
+/// What the line of an attempt shows.
+#[derive(Clone, Debug)]
+pub struct AttemptLine {
     /// The attempt.
-    pub attempt: &'a Attempt,
+    pub attempt: Attempt,
     /// The delivery with the attempt recorded.
-    pub delivery: &'a Delivery,
+    pub delivery: Delivery,
     /// When the schedule's next attempt is due, if there is one.
     pub next: Option<Timestamp>,
     /// Whether it is the first attempt after the publication.
     pub is_first: bool,
     /// Whether it has delivered what was not delivered before. Tests are no deliveries.
-    pub delivers: bool,
+    pub has_delivered: bool,
 }
 
 /// Logs an attempt. `cost` is that of its task.
-pub fn attempt(attempted: Attempted<'_>, cost: &Cost) {
-    let Attempted { attempt, delivery, next, is_first, delivers } = attempted;
+pub fn attempt(line: &AttemptLine, cost: &Cost) {
+    let AttemptLine { attempt, delivery, next, is_first, has_delivered } = line;
     let succeeded = attempt.succeeded();
     let published_at = delivery.delivery.event.made_at();
     let ended_ms = attempt.started_at.unix_ms().saturating_add_unsigned(attempt.duration_ms);
@@ -134,7 +134,7 @@ pub fn attempt(attempted: Attempted<'_>, cost: &Cost) {
         latency_ms = attempt.duration_ms,
         age_ms = succeeded.then(|| whole_ms(age)),
         time_to_first_attempt_ms = is_first.then(|| whole_ms(attempt.started_at.since(published_at))),
-        deliveries_delivered = delivers.then_some(1_u64),
+        deliveries_delivered = has_delivered.then_some(1_u64),
         retries = u64::from(next.is_some()),
         event_type = delivery.event_type.as_str(),
         status = delivery.status.as_str(),
