@@ -40,8 +40,8 @@ def read_template():
         return yaml_parse(template.read())
 
 
-def defaults():
-    return {name: str(parameter.get("Default", "")) for name, parameter in read_template()["Parameters"].items()}
+def defaults(template):
+    return {name: str(parameter.get("Default", "")) for name, parameter in template["Parameters"].items()}
 
 
 def given():
@@ -53,7 +53,8 @@ def main():
     for name in ["--config-env", "--config-file"]:
         if option(name):
             raise SystemExit(f"{name} is not taken: it may name another stack than the one that is looked at here")
-    known = defaults()
+    template = read_template()
+    known = defaults(template)
     for name in (tag.partition("=")[0] for tag in tags()):
         if name in known:
             raise SystemExit(f"{name} is a parameter, and stands after --tags: parameters come first")
@@ -71,7 +72,7 @@ def main():
     parameters = {**known, **present, **given()}
     check_pairs(parameters)
     check_tables(present, parameters)
-    print(stack, fingerprint(parameters))
+    print(stack, fingerprint(template, parameters))
     try:
         limits = session.client("lambda").get_account_settings()["AccountLimit"]
     except botocore.exceptions.ClientError as error:
@@ -86,14 +87,13 @@ def say(text):
 
 def tags():
     """Returns the tags among the options."""
-    found = itertools.takewhile(lambda option: not option.startswith("-"), OPTIONS[OPTIONS.index("--tags") + 1:] if "--tags" in OPTIONS else [])
-    return list(found)
+    after = OPTIONS[OPTIONS.index("--tags") + 1:] if "--tags" in OPTIONS else []
+    return list(itertools.takewhile(lambda option: not option.startswith("-"), after))
 
 
-def fingerprint(parameters):
+def fingerprint(template, parameters):
     """Returns a hash that changes with what a version consists of: the code of the functions, their part of the template, and the parameters that
     this part refers to."""
-    template = read_template()
     functions = {name: dict(template["Resources"][name]["Properties"]) for name in ["ApiFunction", "PublishFunction", "DeliverFunction"]}
     for function in functions.values():
         # Neither belongs to a version.

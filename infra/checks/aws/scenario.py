@@ -225,7 +225,7 @@ def update_while_deliveries_are_pending(api, receiver, names):
     schedule = the_schedule(names["ScheduleGroupName"])
     days = {name: int(settings(name)["RETENTION_DAYS"]) + 1 for name in ["api:live", "publish:live", "deliver:live", "retry"]}
     assert len(set(days.values())) == 1, days
-    infra("deploy", "--stack-name", STACK, "--no-confirm-changeset", "--no-progressbar", f"RetentionDays={days['retry']}")
+    deploy(STACK, f"RetentionDays={days['retry']}")
     for name in days:
         assert int(settings(name)["RETENTION_DAYS"]) == days[name], f"{name} was not updated"
     assert len(receiver.of(events["/later"])) == 1
@@ -243,10 +243,11 @@ def settings(function):
     return aws["lambda"].get_function_configuration(FunctionName=f"{STACK}-{function}")["Environment"]["Variables"]
 
 
-def infra(command, *arguments):
-    done = subprocess.run([ROOT / "infra" / command, *arguments], capture_output=True, text=True)
+def deploy(stack, *parameters):
+    command = [ROOT / "infra/deploy", "--stack-name", stack, "--no-confirm-changeset", "--no-progressbar", *parameters]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise SystemExit(f"infra/{command} {arguments}: {done.stdout}{done.stderr}")
+        raise SystemExit(f"{command}: {done.stdout}{done.stderr}")
 
 
 def two_stacks(api, receiver):
@@ -278,7 +279,7 @@ def adopted_tables(api, receiver, event):
     step("a new stack uses the tables of another, by their names")
     names = outputs(STACK)
     tables = [f"{name}={value}" for name, value in names.items() if name.endswith("TableName")]
-    infra("deploy", "--stack-name", OPTIONS.other, "--no-confirm-changeset", "--no-progressbar", *OPTIONS.parameters, *tables)
+    deploy(OPTIONS.other, *OPTIONS.parameters, *tables)
     adopting = outputs(OPTIONS.other)
     assert all(adopting[name] == value for name, value in names.items() if name.endswith("TableName")), adopting
     # The token, the webhook and the event are those of the other stack.
