@@ -1,6 +1,6 @@
 // Made by infra/portal/build.
 &[
-    File { name: "assets/app-26725b4248ec.js", content_type: "text/javascript; charset=utf-8", plain: include_bytes!("assets/app-26725b4248ec.js"), brotli: include_bytes!("assets/app-26725b4248ec.js.br") },
+    File { name: "assets/app-32a76ad5f824.js", content_type: "text/javascript; charset=utf-8", plain: include_bytes!("assets/app-32a76ad5f824.js"), brotli: include_bytes!("assets/app-32a76ad5f824.js.br") },
     File { name: "assets/charts-acf7f65f7dce.js", content_type: "text/javascript; charset=utf-8", plain: include_bytes!("assets/charts-acf7f65f7dce.js"), brotli: include_bytes!("assets/charts-acf7f65f7dce.js.br") },
     File { name: "assets/icon-08ed77fe411c.svg", content_type: "image/svg+xml", plain: include_bytes!("assets/icon-08ed77fe411c.svg"), brotli: include_bytes!("assets/icon-08ed77fe411c.svg.br") },
     File { name: "assets/licences-44c470e7cdf0.txt", content_type: "text/plain; charset=utf-8", plain: include_bytes!("assets/licences-44c470e7cdf0.txt"), brotli: include_bytes!("assets/licences-44c470e7cdf0.txt.br") },

@@ -1,5 +1,5 @@
 // Publishes an event, and shows beforehand which webhooks would get it.
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { type DryRun, type Event, type EventType, type Page, Problem, type Webhook, post } from '../api'
 import { useSession } from '../context'
 import { useAction, useApi } from '../data'
@@ -12,17 +12,20 @@ export function PublishPage() {
   const { publish, read_only: readOnly } = useSession()
   const catalogue = useApi<Page<EventType>>('/v1/event-types')
   const [type, setType] = useState('')
-  const [data, setData] = useState('')
+  const [typed, setTyped] = useState<string>()
   const [run, setRun] = useState<DryRun>()
   const trial = useAction()
   const publication = useAction()
   const types = catalogue.value?.data ?? []
   const chosen = type || types[0]?.name || ''
-  const sample = types.find((entry) => entry.name === chosen)?.sample
-  useEffect(() => {
+  const sampleOf = (name: string) => types.find((entry) => entry.name === name)?.sample
+  // Until something is typed, the sample of the type.
+  const data = typed ?? textOf(sampleOf(chosen))
+  const choose = (name: string) => {
+    setType(name)
+    setTyped(sampleOf(name) ? undefined : data)
     setRun(undefined)
-    if (sample) setData(JSON.stringify({ data: sample.data, ...(sample.previous_data ? { previous_data: sample.previous_data } : {}) }, null, 2))
-  }, [chosen, types.length])
+  }
   if (!publish || readOnly) return <NoPage problem={new Problem(403, 'This link does not let you publish. Ask for one that does.')} retry={() => {}} />
   const body = () => {
     try {
@@ -41,10 +44,10 @@ export function PublishPage() {
       <div class="title"><h1>Publish an event</h1></div>
       <form noValidate onSubmit={(event) => { event.preventDefault(); void send() }}>
         <Field label="Type" fault={problem?.at('/type')}>
-          {(attributes) => <select {...attributes} value={chosen} onChange={(event) => setType(event.currentTarget.value)}>{types.map((entry) => <option key={entry.name}>{entry.name}</option>)}</select>}
+          {(attributes) => <select {...attributes} value={chosen} onChange={(event) => choose(event.currentTarget.value)}>{types.map((entry) => <option key={entry.name}>{entry.name}</option>)}</select>}
         </Field>
         <Field label="Data" fault={problem?.at('/data') ?? problem?.at('/previous_data')} hint="JSON with “data”, and “previous_data” if the event is a change.">
-          {(attributes) => <textarea {...attributes} class="code" rows={12} spellcheck={false} value={data} onInput={(event) => { setData(event.currentTarget.value); setRun(undefined) }} />}
+          {(attributes) => <textarea {...attributes} class="code" rows={12} spellcheck={false} value={data} onInput={(event) => { setTyped(event.currentTarget.value); setRun(undefined) }} />}
         </Field>
         {catalogue.problem ? <Failed problem={catalogue.problem} retry={catalogue.reload} /> : null}
         {problem && (problem.faults.length === 0 || faultsElsewhere.length > 0) ? <Failed problem={problem} /> : null}
@@ -56,6 +59,10 @@ export function PublishPage() {
       <div aria-live="polite">{run ? <Reached run={run} /> : null}</div>
     </>
   )
+}
+
+function textOf(sample?: EventType['sample']): string {
+  return sample ? JSON.stringify({ data: sample.data, ...(sample.previous_data ? { previous_data: sample.previous_data } : {}) }, null, 2) : ''
 }
 
 const REASONS: Record<string, string> = { disabled: 'is disabled: the event would be held', event_type: 'does not subscribe to the type', filter: 'has a filter that does not match' }
