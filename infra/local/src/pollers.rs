@@ -19,7 +19,9 @@ const LONG_POLL: Duration = Duration::from_secs(LONG_POLL_S as u64);
 const LONG_POLL_S: i32 = 20;
 /// The wait before a queue is polled again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// The wait between two sweeps for expired items. AWS takes days.
+/// The wait before the first sweep for expired items. It is short, so that a process that is restarted often sweeps too.
+const SWEEP_AFTER: Duration = Duration::from_secs(60);
+/// The wait between two sweeps. AWS takes days.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The wait between two flushes. It bounds how many records of attempts a power cut can lose, since no caller waits for those.
 /// It also bounds how much the flush for a 202 has to write besides its own event.
@@ -35,10 +37,13 @@ where
     Fut: Future<Output = SqsBatchResponse> + Send + 'static,
 {
     let (permits, mut invocations) = (Arc::new(Semaphore::new(concurrency)), JoinSet::new());
+    // A poll waits on purpose, so it needs longer timeouts. A client with them costs less than changing them in each call.
+    let polling = app.queues.sqs.config().to_builder().timeout_config(aws::long_poll_timeouts(LONG_POLL));
+    let polling = aws_sdk_sqs::Client::from_conf(polling.build());
     loop {
         let received = async {
             let permit = permits.clone().acquire_owned().await;
-            (permit, receive(&app.queues.sqs, &queue_url).await)
+            (permit, receive(&polling, &queue_url).await)
         };
         let (permit, messages) = tokio::select! {
             () = stop.cancelled() => break,
@@ -66,9 +71,7 @@ where
 async fn receive(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> anyhow::Result<Vec<Message>> {
     let call = sqs.receive_message().queue_url(queue_url).max_number_of_messages(BATCH).wait_time_seconds(LONG_POLL_S);
     let call = call.message_system_attribute_names(MessageSystemAttributeName::All).message_attribute_names("All");
-    // This call waits on purpose, so it needs longer timeouts.
-    let timeouts = aws_sdk_sqs::Config::builder().timeout_config(aws::long_poll_timeouts(LONG_POLL));
-    Ok(call.customize().config_override(timeouts).send().await?.messages.unwrap_or_default())
+    Ok(call.send().await?.messages.unwrap_or_default())
 }
 
 /// Invokes the handler with a batch. Then deletes the messages that it did not report as failed.
@@ -159,13 +162,15 @@ async fn fire(app: App, aws: EmbeddedAws, schedule: DueSchedule) {
     }
 }
 
-/// Deletes expired items once an hour, until `stop`.
+/// Deletes expired items, for the first time soon and then once an hour, until `stop`.
 pub async fn sweep(aws: EmbeddedAws, stop: CancellationToken) {
+    let mut wait = SWEEP_AFTER;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
         }
+        wait = SWEEP_EVERY;
         let swept = tokio::select! {
             () = stop.cancelled() => return,
             swept = aws.sweep_expired_items() => swept,

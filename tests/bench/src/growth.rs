@@ -199,8 +199,12 @@ where
 }
 
 /// Opens Hookline on the folder, in this process.
-async fn app(folder: &Path) -> anyhow::Result<App> {
-    let clock = Clock::system();
+pub(crate) async fn app(folder: &Path) -> anyhow::Result<App> {
+    app_at(folder, Clock::system()).await
+}
+
+/// Opens Hookline on the folder, in this process and at another time.
+pub(crate) async fn app_at(folder: &Path, clock: Clock) -> anyhow::Result<App> {
     let aws = EmbeddedAws::open(Some(folder), clock.clone())?;
     let config = provision::config(&aws, RetrySchedule::default(), EndpointPolicy::AllowLoopback);
     provision::provision(&aws, &config).await?;
@@ -208,7 +212,12 @@ async fn app(folder: &Path) -> anyhow::Result<App> {
 }
 
 /// Creates `count` webhooks of `account` for every event.
-async fn webhooks_of(app: &App, account: &str, receiver: &Receiver, count: usize) -> anyhow::Result<Vec<Webhook>> {
+pub(crate) async fn webhooks_of(
+    app: &App,
+    account: &str,
+    receiver: &Receiver,
+    count: usize,
+) -> anyhow::Result<Vec<Webhook>> {
     let (account, now): (AccountId, _) = (account.parse()?, app.clock.now());
     let mut made = Vec::with_capacity(count);
     for number in 0..count {
@@ -225,7 +234,7 @@ async fn webhooks_of(app: &App, account: &str, receiver: &Receiver, count: usize
 }
 
 /// Stores `count` delivered deliveries of a webhook.
-async fn store_deliveries(app: &App, webhook: &Webhook, count: usize) -> anyhow::Result<()> {
+pub(crate) async fn store_deliveries(app: &App, webhook: &Webhook, count: usize) -> anyhow::Result<()> {
     let event_type: domain::event_type::EventType =
         crate::load::EVENT_TYPE.parse().map_err(|fault| anyhow::anyhow!("{fault:?}"))?;
     let now = app.clock.now();

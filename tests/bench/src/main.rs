@@ -12,6 +12,7 @@
 //! | `start.rs` | from exec to the first answer of the local process |
 //! | `neighbours.rs` | a healthy endpoint beside others that hang or fail |
 //! | `growth.rs` | the cost of an event with more webhooks, stored deliveries, accounts or waiting messages |
+//! | `expiry.rs` | the deletion of a million expired deliveries, beside publishing |
 //! | `filters.rs` | the fan-out to 10,000 webhooks with 1,000 distinct filters, relative to one without |
 //! | `recovery.rs` | the recovery of 100,000 held events by the `publish` function |
 //! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
@@ -24,6 +25,7 @@
 #![allow(clippy::cast_precision_loss, reason = "counts and times are small enough for an f64 to hold exactly")]
 
 mod cost;
+mod expiry;
 mod figures;
 mod filters;
 mod growth;
@@ -69,6 +71,7 @@ enum Section {
     Start,
     Neighbours,
     Growth,
+    Expiry,
     Filters,
     Recovery,
     Cost,
@@ -116,6 +119,7 @@ impl Section {
             Self::Start => start::measure(local, quick).await,
             Self::Neighbours => neighbours::measure(local, quick).await,
             Self::Growth => growth::measure(local, quick).await,
+            Self::Expiry => expiry::measure(local, quick).await,
             Self::Filters => filters::measure(quick).await,
             Self::Recovery => recovery::measure(quick).await,
             Self::Weight => weight::measure(quick).await,

@@ -1,9 +1,11 @@
-//! The start of the local process, from exec to the first answer, on an empty folder and on a used
-//! one.
+//! The start of the local process, from exec to the first answer: on an empty folder, on a used one, and on one with many
+//! stored deliveries after a stop.
 
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
+    growth::{app, store_deliveries, webhooks_of},
     load::Client,
+    receiver::{Behaviour, Receiver},
     stack::{Executable, Stack},
 };
 use std::{
@@ -27,6 +29,17 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
         used.take(local, folder.path()).await?;
     }
     table.row("used folder", used.figures());
+    let deliveries = if quick { 20_000 } else { 1_000_000 };
+    let (folder, mut full) = (local.folder()?, Samples::default());
+    {
+        let (app, receiver) = (app(folder.path()).await?, Receiver::start(Behaviour::Answer(200)).await?);
+        let webhook = &webhooks_of(&app, "default", &receiver, 1).await?[0];
+        store_deliveries(&app, webhook, deliveries).await?;
+    }
+    for _ in 0..repetitions {
+        full.take(local, folder.path()).await?;
+    }
+    table.row(format!("{deliveries} stored deliveries"), full.figures());
     Ok(table)
 }
 
@@ -51,7 +64,7 @@ impl Samples {
         self.listening.push(stack.listening_in);
         self.cpu.push(stack.usage().cpu_exactly()?);
         self.memory_mb = self.memory_mb.max(stack.usage().peak_memory_mb()?);
-        stack.kill().await
+        stack.stop().await
     }
 
     fn figures(mut self) -> Vec<Figure> {

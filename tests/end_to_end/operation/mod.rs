@@ -2,6 +2,7 @@
 //! the functions' binaries.
 
 mod data_folder;
+mod disk_growth;
 mod file_descriptors;
 mod lambda_functions;
 mod local_runner;
