@@ -1,6 +1,8 @@
 //! Tests of the embedded AWS through the real SDK clients. No test waits: tokio's time is paused, and the clock follows it.
 
 mod capacity;
+mod differential;
+mod differential_requests;
 mod dynamodb;
 mod folder;
 mod scheduler;
