@@ -373,6 +373,18 @@ impl Operand {
 }
 
 impl Update {
+    /// Requires what the engine requires before it looks at the item: each attribute is set once, and sums are of numbers.
+    pub(super) fn check(&self, scope: &Scope<'_>) -> Mine<()> {
+        require_distinct(self.0.iter().map(|set| scope.name(&set.name)).collect::<Mine<_>>()?)?;
+        let sums = self.0.iter().filter_map(|set| set.change.as_ref().map(|(_, by)| [&set.value, by]));
+        for operand in sums.flatten() {
+            if let Operand::Value(value) = operand {
+                scope.value(value)?.number()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the attributes that an update of `item` sets, with their new values as JSON.
     pub(super) fn new_values<'a>(
         &self,
@@ -382,7 +394,6 @@ impl Update {
         let mut new: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(self.0.len());
         for set in &self.0 {
             let name = scope.name(&set.name)?;
-            require(!new.iter().any(|(other, _)| *other == name))?;
             let value = match &set.change {
                 None => Cow::Borrowed(set.value.json(scope, item)?),
                 Some((sign, by)) => {
@@ -462,9 +473,12 @@ impl Projection {
     /// Returns the names of the attributes.
     pub(super) fn names<'a>(&self, scope: &Scope<'a>) -> Mine<Vec<&'a str>> {
         let names = self.0.iter().map(|name| scope.name(name)).collect::<Mine<Vec<_>>>()?;
-        let mut sorted = names.clone();
-        sorted.sort_unstable();
-        require(sorted.windows(2).all(|pair| pair[0] != pair[1]))?;
+        require_distinct(names.clone())?;
         Ok(names)
     }
+}
+
+fn require_distinct(mut names: Vec<&str>) -> Mine<()> {
+    names.sort_unstable();
+    require(names.windows(2).all(|pair| pair[0] != pair[1]))
 }

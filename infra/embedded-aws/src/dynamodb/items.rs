@@ -324,7 +324,7 @@ fn size_of_base64(text: &str) -> Option<usize> {
     };
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let ends_well = last_digits.is_none_or(|last| digits.ends_with(|digit| last.contains(digit)));
-    let is_canonical = text.len() % 4 == 0 && digits.bytes().all(is_digit) && ends_well;
+    let is_canonical = text.len().is_multiple_of(4) && digits.bytes().all(is_digit) && ends_well;
     is_canonical.then(|| digits.len() * 3 / 4)
 }
 

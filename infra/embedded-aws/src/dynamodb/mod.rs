@@ -51,6 +51,9 @@ pub(super) struct FastPath {
     /// How many requests the fast path has answered.
     #[cfg(test)]
     pub(super) answered: usize,
+    /// How many requests about items it has left to the engine.
+    #[cfg(test)]
+    pub(super) left: usize,
 }
 
 /// The fast path does not know this request, or it would be refused. Nothing was written.
@@ -79,8 +82,13 @@ pub(super) fn call(state: &mut State, operation: &str, body: &[u8]) -> Result<Re
         Ok(reply) => Ok(reply),
         Err(NotMine) => {
             let answer = state.in_savepoint(|state| dynoxide::call(state.dynamodb().0, operation, body));
+            let fast_path = state.dynamodb().1;
             if !is_about_items(operation) {
-                state.dynamodb().1.forget_tables();
+                fast_path.forget_tables();
+            }
+            #[cfg(test)]
+            {
+                fast_path.left += usize::from(is_about_items(operation));
             }
             answer
         }

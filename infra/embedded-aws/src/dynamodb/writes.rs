@@ -50,6 +50,7 @@ impl FastPath {
         let (names, values) = (&request.expression_attribute_names, &request.expression_attribute_values);
         let used = [Some(&update.placeholders), condition.as_deref().map(|condition| &condition.placeholders)];
         let scope = Scope::new(names.as_ref(), values.as_ref(), &used)?;
+        update.tree.check(&scope)?;
         let returned = request.return_values_on_condition_check_failure;
 
         let stored = table.find(storage.conn(), &key)?;

@@ -71,25 +71,42 @@ pub(super) fn switch_off(aws: &EmbeddedAws) {
     off.expect("switched off");
 }
 
+/// Returns how many requests about items were left to the engine.
+pub(super) fn left_to_engine(aws: &EmbeddedAws) -> usize {
+    aws.0.engine.now(|state| Ok(state.dynamodb().1.left)).expect("counted")
+}
+
 /// Returns how many requests the fast path has answered.
-pub(super) fn answered(aws: &EmbeddedAws) -> usize {
+fn answered(aws: &EmbeddedAws) -> usize {
     aws.0.engine.now(|state| Ok(state.dynamodb().1.answered)).expect("counted")
 }
 
 /// Creates the tables. The last one has an index.
 fn create_tables(aws: &EmbeddedAws) {
     for (name, index) in TABLES {
-        let body = format!(
-            r#"{{"TableName":"{name}","BillingMode":"PAY_PER_REQUEST"{index},
-            "AttributeDefinitions":[{{"AttributeName":"owner","AttributeType":"S"}},{{"AttributeName":"id","AttributeType":"S"}}],
-            "KeySchema":[{{"AttributeName":"owner","KeyType":"HASH"}},{{"AttributeName":"id","KeyType":"RANGE"}}]}}"#
-        );
-        let created = call(aws, &Request { operation: "CreateTable", body, form: None });
-        assert_eq!(created.status, 200, "{}", created.body);
+        create_table(aws, name, "owner", index);
     }
 }
 
-fn call(aws: &EmbeddedAws, request: &Request) -> Reply {
+/// Creates a table with the keys `partition` and `id`, or `id` and `owner`.
+pub(super) fn create_table(aws: &EmbeddedAws, name: &str, partition: &str, index: &str) {
+    let created = call(aws, &table(name, partition, index));
+    assert_eq!(created.status, 200, "{}", created.body);
+}
+
+/// Returns the request that creates a table.
+pub(super) fn table(name: &str, partition: &str, index: &str) -> Request {
+    let sort = if partition == "id" { "owner" } else { "id" };
+    let body = format!(
+        r#"{{"TableName":"{name}","BillingMode":"PAY_PER_REQUEST"{index},"AttributeDefinitions":[
+            {{"AttributeName":"{partition}","AttributeType":"S"}},{{"AttributeName":"{sort}","AttributeType":"S"}}],
+            "KeySchema":[{{"AttributeName":"{partition}","KeyType":"HASH"}},{{"AttributeName":"{sort}","KeyType":"RANGE"}}]}}"#
+    );
+    Request { operation: "CreateTable", body, form: None }
+}
+
+/// Makes a request.
+pub(super) fn call(aws: &EmbeddedAws, request: &Request) -> Reply {
     let Request { operation, body, .. } = request;
     let answer =
         aws.0.engine.now(|state| Ok(dynamodb::call(state, operation, body.as_bytes()).unwrap_or_else(Reply::from)));
@@ -102,7 +119,7 @@ fn is_answer(reply: &Reply) -> bool {
 }
 
 /// Returns what must be equal in two answers. The engine names one of several errors, and orders tables, at random.
-fn comparable(reply: &Reply) -> (u16, Value) {
+pub(super) fn comparable(reply: &Reply) -> (u16, Value) {
     let mut body: Value = serde_json::from_str(&reply.body).expect("JSON");
     if !is_answer(reply) {
         return (reply.status, body["__type"].take());
@@ -124,9 +141,10 @@ fn compare_rows(one: &EmbeddedAws, other: &EmbeddedAws) {
     }
 }
 
-type StoredRow = (String, String, Value, i64, Option<f64>, String);
+pub(super) type StoredRow = (String, String, Value, i64, Option<f64>, String);
 
-fn rows(aws: &EmbeddedAws, table: &str) -> Vec<StoredRow> {
+/// Returns the rows of a table.
+pub(super) fn rows(aws: &EmbeddedAws, table: &str) -> Vec<StoredRow> {
     let select =
         format!("SELECT pk, sk, item_json, item_size, cached_at, hash_prefix FROM \"{table}\" ORDER BY pk, sk");
     let rows = aws.0.engine.now(|state| {

@@ -4,6 +4,7 @@ mod capacity;
 mod differential;
 mod differential_requests;
 mod dynamodb;
+mod fast_path;
 mod folder;
 mod scheduler;
 mod sqs;
