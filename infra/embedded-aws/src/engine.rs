@@ -8,7 +8,11 @@
 //! sequence, so a power cut can only remove the end of it. If a message is still there, so is its event. If the record of an
 //! attempt is gone, its message is still there.
 
-use super::{dynamodb, scheduler, sqs, wire::Fault};
+use super::{
+    dynamodb::{self, FastPath},
+    scheduler, sqs,
+    wire::Fault,
+};
 use anyhow::Context;
 use domain::time::Clock;
 use dynoxide::storage::Storage;
@@ -44,6 +48,7 @@ const STATEMENTS_KEPT: usize = 64;
 pub(super) struct State {
     /// DynamoDB's tables. The other services use its connection too.
     pub(super) storage: Storage,
+    fast_path: FastPath,
     /// The queues, with the state of every message.
     pub(super) queues: sqs::Queues,
     /// The schedules, with the time at which each is due.
@@ -92,15 +97,25 @@ impl Engine {
         Ok(Self { state: Mutex::new(state), waiting: Mutex::default(), commits: AtomicU64::new(0), log })
     }
 
-    /// Runs `work` in one transaction with all other waiting work, and returns its result after the commit.
+    /// Runs `work` in one transaction with all other waiting work, and returns its result after the commit. If it fails, its changes
+    /// to the file are undone.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut State) -> Result<T, Fault> + Send + 'static,
+    {
+        self.run_unguarded(move |state| state.in_savepoint(work)).await
+    }
+
+    /// Runs `work` as [`run`](Self::run) does, but undoes nothing if it fails. It must then have changed nothing.
+    pub(super) async fn run_unguarded<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: FnOnce(&mut State) -> Result<T, Fault> + Send + 'static,
     {
         let (sender, mut answered) = oneshot::channel();
         let work: Work = Box::new(move |state| {
-            let result = state.in_savepoint(work);
+            let result = work(state);
             Box::new(move |committed| {
                 // The caller may have been dropped. Its work is done all the same.
                 let _ = sender.send(committed.and(result));
@@ -220,12 +235,17 @@ impl State {
         let queues = sqs::Queues::load(connection, clock.clone())?;
         let schedules = scheduler::Schedules::load(connection, clock.clone())?;
         let transactions = Transactions::take_over(connection);
-        Ok(Self { storage, queues, schedules, transactions, is_damaged: false })
+        Ok(Self { storage, fast_path: FastPath::default(), queues, schedules, transactions, is_damaged: false })
     }
 
     /// Returns the connection, the queues and the schedules, which can be borrowed together.
     pub(super) fn parts(&mut self) -> (&Connection, &mut sqs::Queues, &mut scheduler::Schedules) {
         (self.storage.conn(), &mut self.queues, &mut self.schedules)
+    }
+
+    /// Returns `DynamoDB`'s tables, and what its fast path remembers.
+    pub(super) fn dynamodb(&mut self) -> (&Storage, &mut FastPath) {
+        (&self.storage, &mut self.fast_path)
     }
 
     /// Gives some unused pages of the file back to the file system, if it has many. Returns whether it may have more to give. A file of an
@@ -262,6 +282,7 @@ impl State {
 
     /// Rolls the transaction back, and reloads the state in memory from the file.
     fn abandon(&mut self) {
+        self.fast_path.forget_tables();
         let connection = self.storage.conn();
         // SQLite may have rolled it back already.
         let open = !connection.is_autocommit();
@@ -276,7 +297,7 @@ impl State {
     }
 
     /// Runs `work` in a savepoint. If it fails, its changes to the file are undone.
-    fn in_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(super) fn in_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         let result = self.try_in_savepoint(work);
         self.is_damaged |= matches!(&result, Err(fault) if fault.is_damage());
         result

@@ -9,7 +9,7 @@
 //! | `engine.rs` | the one SQLite file, and the transactions that the services share |
 //! | `folder.rs` | the data folder: its lock, and the check of its files |
 //! | `wire.rs` | replies and errors in AWS's JSON protocols |
-//! | `dynamodb.rs` | DynamoDB |
+//! | `dynamodb/` | DynamoDB: the engine, and the fast path of frequent requests |
 //! | `scheduler.rs` | EventBridge Scheduler |
 //! | `sqs/mod.rs` | SQS: its operations and its queues |
 //! | `sqs/index.rs` | the order in which a queue's messages are received |
@@ -262,7 +262,7 @@ impl Services {
     async fn answer(&self, request: &HttpRequest, body: Bytes) -> Result<Reply, Fault> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         if let Some(operation) = target.strip_prefix("DynamoDB_20120810.").map(str::to_owned) {
-            self.engine.run(move |state| dynamodb::call(&state.storage, &operation, &body)).await
+            self.engine.run_unguarded(move |state| dynamodb::call(state, &operation, &body)).await
         } else if target == "AmazonSQS.ReceiveMessage" {
             waiting::receive(&self.engine, &body).await.map(Reply::ok)
         } else if let Some(action) = target.strip_prefix("AmazonSQS.").map(str::to_owned) {

@@ -17,26 +17,23 @@ const WAIT_AFTER_ERROR: Duration = Duration::from_secs(1);
 pub(crate) async fn receive(engine: &Engine, body: &[u8]) -> Result<String, Fault> {
     let request: Arc<ReceiveMessage> = Arc::new(read(body)?);
     request.check()?;
-    let url = request.queue_url.clone();
-    let changed = engine.run(move |state| state.queues.changed(&url)).await?;
     // The wait is measured in tokio's time. Points in time come from the clock.
     let deadline = Instant::now() + Duration::from_secs(request.wait_seconds());
     loop {
-        // Listen before looking, or a message that is sent in between would go unnoticed.
-        let mut woken = std::pin::pin!(changed.notified());
-        woken.as_mut().enable();
         let asked = Arc::clone(&request);
         let polled = engine.run(move |state| {
             let (connection, queues, _) = state.parts();
-            queues.poll(connection, &asked)
+            // Listen before looking, or a message that is sent in between would go unnoticed.
+            let changed = Box::pin(queues.changed(&asked.queue_url)?.notified_owned());
+            Ok((queues.poll(connection, &asked)?, changed))
         });
-        let Polled { messages, until_visible } = polled.await?;
+        let (Polled { messages, until_visible }, changed) = polled.await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if !messages.is_empty() || left.is_zero() {
             return Ok(json!({"Messages": messages}).to_string());
         }
         let wait = until_visible.map_or(left, |until_visible| until_visible.min(left));
-        let _ = tokio::time::timeout(wait, woken).await;
+        let _ = tokio::time::timeout(wait, changed).await;
     }
 }
 

@@ -1,7 +1,10 @@
 //! Tests of the embedded AWS through the real SDK clients. No test waits: tokio's time is paused, and the clock follows it.
 
 mod capacity;
+mod differential;
+mod differential_requests;
 mod dynamodb;
+mod fast_path;
 mod folder;
 mod scheduler;
 mod sqs;

@@ -1,9 +1,9 @@
-//! `DynamoDB`: the `dynoxide` engine behind the JSON protocol. This module only calls the engine's function for an operation,
-//! and turns the engine's errors into replies. The engine itself evaluates expressions.
+//! The engine `dynoxide`, which answers every operation. This module only calls the engine's function for an operation, and turns
+//! the engine's errors into replies. The engine itself evaluates expressions.
 //!
 //! Transactions are left out: Hookline does not use them, and the engine's functions do not recognise a repeated request.
 
-use super::{
+use crate::{
     folder::says_damaged,
     wire::{Fault, Reply},
 };
@@ -11,15 +11,11 @@ use domain::time::Clock;
 use dynoxide::{
     DynoxideError,
     actions::{self, vector_lifecycle::VectorIndexLifecycle},
-    storage::{ScanParams, Storage},
+    storage::Storage,
     storage_backend,
 };
 use futures::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-
-/// The most items whose time to live is checked at a time. Requests wait for that long.
-const SWEEP_PAGE: usize = 50;
 
 /// Answers one operation.
 ///
@@ -60,52 +56,7 @@ fn with<Request: DeserializeOwned, Answer: Serialize, Running: Future<Output = d
     serde_json::to_string(&answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// The progress of a sweep through all tables.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sweep {
-    tables_done: usize,
-    after: Option<(String, String)>,
-    /// Items deleted so far.
-    pub(super) deleted: usize,
-    /// Whether every table has been swept.
-    pub(super) done: bool,
-}
-
-impl Sweep {
-    /// Checks the next page of items, and deletes those whose time to live is over.
-    pub(super) fn page(mut self, storage: &Storage, now_s: i64) -> Result<Self, Fault> {
-        let tables = storage.list_ttl_enabled_tables().map_err(fault)?;
-        let Some(table) = tables.get(self.tables_done) else { return Ok(Self { done: true, ..self }) };
-        let name = &table.table_name;
-        let after = self.after.as_ref();
-        let page = ScanParams {
-            limit: Some(SWEEP_PAGE),
-            exclusive_start_pk: after.map(|(partition, _)| partition.as_str()),
-            exclusive_start_sk: after.map(|(_, sort)| sort.as_str()),
-            ..ScanParams::default()
-        };
-        let items = storage.scan_items(name, &page).map_err(fault)?;
-        let attribute = table.ttl_attribute.as_deref().unwrap_or_default();
-        for (partition, sort, item) in &items {
-            if expires_at(item, attribute).is_some_and(|expires_at| expires_at <= now_s) {
-                storage.delete_item(name, partition, sort).map_err(fault)?;
-                self.deleted += 1;
-            }
-        }
-        let full = items.len() == SWEEP_PAGE;
-        self.after = items.into_iter().next_back().filter(|_| full).map(|(partition, sort, _)| (partition, sort));
-        self.tables_done += usize::from(!full);
-        Ok(self)
-    }
-}
-
-/// Returns when an item expires, in seconds since the Unix epoch.
-fn expires_at(item: &str, attribute: &str) -> Option<i64> {
-    let item: Value = serde_json::from_str(item).ok()?;
-    item.get(attribute)?.get("N")?.as_str()?.parse().ok()
-}
-
-fn fault(error: DynoxideError) -> Fault {
+pub(super) fn fault(error: DynoxideError) -> Fault {
     Fault::internal(&error.to_string()).of_damage(is_damage(&error))
 }
 
@@ -119,7 +70,7 @@ fn is_damage(error: &DynoxideError) -> bool {
 }
 
 /// Makes a [`Clock`] the engine's clock.
-pub(super) struct EngineClock(pub(super) Clock);
+pub(crate) struct EngineClock(pub(crate) Clock);
 
 impl storage_backend::Clock for EngineClock {
     fn now_unix_secs(&self) -> u64 {
