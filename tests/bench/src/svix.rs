@@ -101,7 +101,7 @@ async fn healthy(client: &Client) -> anyhow::Result<()> {
     for _ in 0..times {
         if let Ok(mut connection) = client.connect().await {
             let answer = connection.exchange(&request("GET", "/api/v1/health", &[], "")).await?;
-            return expect(&answer, 204);
+            return expect(&answer, 200);
         }
         tokio::time::sleep(pause).await;
     }
