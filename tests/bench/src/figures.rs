@@ -125,9 +125,64 @@ pub(crate) fn percentile_ms(times: &mut [Duration], share: f64) -> f64 {
     times.get(index.clamp(1, times.len().max(1)) - 1).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
 
+/// The median of several rounds, with the least and the most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    /// Returns the spread of `values`, or zeros without values. Of an even number, the median is the
+    /// mean of the middle two.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or_default();
+        let last = values.len().saturating_sub(1);
+        Self { median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), least: at(0), most: at(last) }
+    }
+
+    /// Returns the median and its bounds, and how many times that of `base` it is, in `times`, unless this is the base.
+    pub(crate) fn figures(
+        self,
+        name: &'static str,
+        unit: &'static str,
+        base: Option<(Self, &'static str)>,
+    ) -> Vec<Figure> {
+        let mut figures =
+            vec![figure(name, unit, self.median), figure(name, "least", self.least), figure(name, "most", self.most)];
+        figures.extend(base.map(|(base, times)| figure(name, times, self.median / base.median)));
+        figures
+    }
+}
+
 /// Returns p50, p95 and p99 of `times`.
 pub(crate) fn percentiles(mut times: Vec<Duration>) -> Vec<Figure> {
     [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
         .map(|(name, share)| figure(name, "ms", percentile_ms(&mut times, share)))
         .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_the_middle_and_the_ends() {
+        assert_eq!(Spread::of([3.0, 1.0, 9.0]), Spread { median: 3.0, least: 1.0, most: 9.0 });
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 9.0]), Spread { median: 3.0, least: 1.0, most: 9.0 });
+        assert_eq!(Spread::of([5.0]), Spread { median: 5.0, least: 5.0, most: 5.0 });
+        assert_eq!(Spread::of([]), Spread { median: 0.0, least: 0.0, most: 0.0 });
+    }
+
+    #[test]
+    fn a_ratio_is_of_the_medians() {
+        let (base, spread) = (Spread::of([2.0, 4.0, 4.0]), Spread::of([1.0, 10.0, 12.0]));
+        let mut table = Table::new("name", "title");
+        table.row("row", spread.figures("CPU", "s", Some((base, "x base"))));
+        let row = json!({"CPU s": 10.0, "CPU least": 1.0, "CPU most": 12.0, "CPU x base": 2.5});
+        assert_eq!(table.json(), json!({"row": row}));
+    }
 }

@@ -47,6 +47,11 @@ impl Client {
         Self { address: stack.address(), authorization: format!("Bearer {TOKEN}") }
     }
 
+    /// Creates a client of another server.
+    pub(crate) fn at(address: std::net::SocketAddr, authorization: String) -> Self {
+        Self { address, authorization }
+    }
+
     /// Returns a request for `account`.
     pub(crate) fn request(&self, method: &str, path: &str, account: &str, body: &str) -> Vec<u8> {
         let headers = [("Authorization", self.authorization.as_str()), ("Hookline-Account", account)];
@@ -148,15 +153,25 @@ async fn in_order(mut tasks: JoinSet<anyhow::Result<Vec<(usize, Sent)>>>) -> any
     Ok(all.into_iter().map(|(_, sent)| sent).collect())
 }
 
-/// Returns the object of the event `number`, padded to the size of the payload.
+/// Returns the object of the event `number`, padded to the size of the payload without its envelope.
 fn object(number: usize) -> String {
+    padded(number, PAYLOAD_BYTES - ENVELOPE_BYTES)
+}
+
+/// Returns the whole body of a delivery of the event `number`, for a server that adds no envelope.
+pub(crate) fn payload(number: usize) -> String {
+    padded(number, PAYLOAD_BYTES)
+}
+
+/// Returns an object with the number, padded to `bytes`.
+fn padded(number: usize, bytes: usize) -> String {
     let fields = format!("{NUMBER_KEY}{number},\"pad\":\"\"");
-    let pad = PAYLOAD_BYTES.saturating_sub(ENVELOPE_BYTES + fields.len() + 2);
+    let pad = bytes.saturating_sub(fields.len() + 2);
     format!("{{{NUMBER_KEY}{number},\"pad\":\"{}\"}}", "x".repeat(pad))
 }
 
 /// Fails unless the answer has this status.
-fn expect(answer: &Answer, status: u16) -> anyhow::Result<()> {
+pub(crate) fn expect(answer: &Answer, status: u16) -> anyhow::Result<()> {
     anyhow::ensure!(answer.status == status, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
     Ok(())
 }
@@ -165,4 +180,15 @@ fn expect(answer: &Answer, status: u16) -> anyhow::Result<()> {
 pub(crate) fn arrival_times(sent: &[Sent], arrivals: &[Arrival]) -> Vec<Duration> {
     let time = |arrival: &Arrival| Some(arrival.at.saturating_duration_since(sent.get(arrival.number)?.at));
     arrivals.iter().filter_map(time).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_has_the_size_of_a_delivery() {
+        assert_eq!((payload(7).len(), payload(123_456).len()), (PAYLOAD_BYTES, PAYLOAD_BYTES));
+        assert!(payload(7).starts_with("{\"number\":7,\"pad\":\"xxx"));
+    }
 }

@@ -9,6 +9,9 @@
 //! |---|---|
 //! | `throughput.rs` | a burst to 1 and to 10 webhooks: events and deliveries a second, CPU, memory, latency at full load |
 //! | `latency.rs` | publish to arrival at a steady rate |
+//! | `steady.rs` | low rates: CPU and publish to arrival, also with 1,000 webhooks |
+//! | `peer.rs` | a burst beside svix-server, in turns, with the CPU of both sides' processes |
+//! | `floor.rs`, `floor/` | a burst beside a minimal relay, and the relay |
 //! | `start.rs` | from exec to the first answer of the local process |
 //! | `neighbours.rs` | a healthy endpoint beside others that hang or fail |
 //! | `growth.rs` | the cost of an event with more webhooks, stored deliveries, accounts or waiting messages |
@@ -18,6 +21,9 @@
 //! | `weight.rs` | zip, crates, CPU, time and memory of each function's cold start |
 //! | `cost/` | dollars a million deliveries on AWS, and of polling |
 //! | `stack.rs` | the measured process |
+//! | `system.rs`, `svix.rs` | the systems that are compared, and how svix-server is started |
+//! | `turns.rs` | rounds of systems in turns, and the figures of one relative to another |
+//! | `processes.rs` | the CPU of groups of processes, and of all others |
 //! | `token.rs` | a token |
 //! | `load.rs`, `receiver.rs`, `http.rs` | the load, the receivers, and their HTTP |
 //! | `figures.rs` | percentiles, tables, JSON |
@@ -28,23 +34,32 @@ mod cost;
 mod expiry;
 mod figures;
 mod filters;
+mod floor;
 mod growth;
 mod http;
 mod latency;
 mod load;
 mod neighbours;
+mod peer;
+mod processes;
 mod receiver;
 mod recovery;
 mod stack;
 mod start;
+mod steady;
+mod svix;
+mod system;
 mod throughput;
 mod token;
+mod turns;
 mod weight;
 
 use clap::{Parser, ValueEnum};
 use figures::Table;
+use reqwest::Url;
 use stack::Executable;
 use std::path::PathBuf;
+use svix::Peer;
 
 /// Measures Hookline and prints what it costs.
 #[derive(Debug, Parser)]
@@ -58,7 +73,19 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// What to measure. By default everything, but with --quick neither weight nor recovery.
+    /// The peer: an executable of svix-server, which is measured in turns with Hookline.
+    #[arg(long, value_name = "PATH", requires_all = ["database_url", "redis_url"])]
+    svix_server: Option<PathBuf>,
+
+    /// The peer's PostgreSQL, on this machine.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<Url>,
+
+    /// The peer's Redis, on this machine.
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<Url>,
+
+    /// What to measure. By default everything, but with --quick neither weight nor recovery, and without the peer not peer.
     #[arg(value_enum)]
     sections: Vec<Section>,
 }
@@ -68,6 +95,9 @@ struct Options {
 enum Section {
     Throughput,
     Latency,
+    Steady,
+    Peer,
+    Floor,
     Start,
     Neighbours,
     Growth,
@@ -82,9 +112,11 @@ enum Section {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    let peer = options.peer()?;
     let wanted = |section: &&Section| match options.sections.as_slice() {
         // These need further builds with link-time optimisation, which take long.
-        [] => !(options.quick && matches!(section, Section::Weight | Section::Recovery)),
+        [] if options.quick && matches!(section, Section::Weight | Section::Recovery) => false,
+        [] => peer.is_some() || **section != Section::Peer,
         named => named.contains(section),
     };
     let sections = Section::value_variants().iter().filter(wanted);
@@ -92,7 +124,7 @@ async fn main() -> anyhow::Result<()> {
     println!("{}\n", figures::machine());
     let (mut tables, mut failed) = (Vec::new(), Vec::new());
     for section in sections {
-        match section.measure(&local, options.quick).await {
+        match section.measure(&local, peer.as_ref(), options.quick).await {
             Ok(table) => {
                 println!("{table}");
                 tables.push(table);
@@ -111,11 +143,26 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+impl Options {
+    /// Returns the peer, if it is given.
+    fn peer(&self) -> anyhow::Result<Option<Peer>> {
+        match (&self.svix_server, &self.database_url, &self.redis_url) {
+            (Some(server), Some(database), Some(redis)) => {
+                Peer::find(server.clone(), database.clone(), redis.clone()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
 impl Section {
-    async fn measure(self, local: &Executable, quick: bool) -> anyhow::Result<Table> {
+    async fn measure(self, local: &Executable, peer: Option<&Peer>, quick: bool) -> anyhow::Result<Table> {
         match self {
             Self::Throughput => throughput::measure(local, quick).await,
             Self::Latency => latency::measure(local, quick).await,
+            Self::Steady => steady::measure(local, peer, quick).await,
+            Self::Peer => peer::measure(local, peer, quick).await,
+            Self::Floor => floor::measure(local, quick).await,
             Self::Start => start::measure(local, quick).await,
             Self::Neighbours => neighbours::measure(local, quick).await,
             Self::Growth => growth::measure(local, quick).await,

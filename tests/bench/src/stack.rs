@@ -19,7 +19,7 @@ use tokio::{
 pub(crate) const TOKEN: &str = "hl_bench_0123456789abcdef";
 /// Clock ticks a second in `/proc`: a constant of Linux's interface, whatever the kernel's own rate
 /// is.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A program of this workspace, in a release build.
 #[derive(Clone, Debug)]
@@ -64,10 +64,11 @@ impl Executable {
     }
 }
 
-/// A running process of `local`. Dropping it kills it.
+/// A running process of `local`, or of another measured program. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Stack {
     child: Child,
+    id: u32,
     address: SocketAddr,
     usage: Usage,
     /// The time from exec to the line that names the address.
@@ -79,10 +80,14 @@ impl Stack {
     pub(crate) async fn start(local: &Executable, folder: &Path, options: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(local.path());
         command.args(["--listen", "127.0.0.1:0", "--token", TOKEN, "--data"]).arg(folder).args(options);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        Self::run(command).await
+    }
+
+    /// Runs a program whose first line on stdout names its address, as that of `local` does.
+    pub(crate) async fn run(mut command: Command) -> anyhow::Result<Self> {
+        command.stdout(Stdio::piped());
         let began = Instant::now();
-        let mut child = command.spawn().with_context(|| format!("{} could not be started", local.path().display()))?;
-        let usage = Usage::of(child.id().context("the process has ended")?);
+        let (mut child, id) = spawn(command)?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
         let first = lines.next_line().await?.unwrap_or_default();
         let listening_in = began.elapsed();
@@ -90,7 +95,19 @@ impl Stack {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = first.strip_prefix("listening on http://").and_then(|address| address.parse().ok());
         let address = address.with_context(|| format!("the first line on stdout is {first:?}"))?;
-        Ok(Self { child, address, usage, listening_in })
+        Ok(Self { child, id, address, usage: Usage::of(id), listening_in })
+    }
+
+    /// Runs a program that was told to listen at `address`.
+    pub(crate) fn run_at(mut command: Command, address: SocketAddr) -> anyhow::Result<Self> {
+        command.stdout(Stdio::null());
+        let (child, id) = spawn(command)?;
+        Ok(Self { child, id, address, usage: Usage::of(id), listening_in: Duration::ZERO })
+    }
+
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     /// Returns the address at which it listens.
@@ -111,6 +128,15 @@ impl Stack {
         anyhow::ensure!(asked.success() && ended.success(), "the process ended with {ended}");
         Ok(())
     }
+}
+
+/// Starts a process that is killed when it is dropped, and returns it and its id.
+fn spawn(mut command: Command) -> anyhow::Result<(Child, u32)> {
+    command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    let name = command.as_std().get_program().display().to_string();
+    let child = command.spawn().with_context(|| format!("{name} could not be started"))?;
+    let id = child.id().context("the process has ended")?;
+    Ok((child, id))
 }
 
 /// The CPU and memory that a process uses, from `/proc`.
