@@ -120,6 +120,11 @@ impl Stack {
         &self.usage
     }
 
+    /// Kills the process and waits until it has ended.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Asks the process to stop, and waits until it has ended.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let id = self.child.id().context("the process has ended")?.to_string();
