@@ -4,7 +4,7 @@
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
     growth::{app_at, store_deliveries, webhooks_of},
-    load::{Client, Sent},
+    load::{Client, Sent, answer_times},
     receiver::{Behaviour, Receiver},
     stack::{Executable, Stack},
 };
@@ -60,7 +60,7 @@ async fn sweep(local: &Executable, deliveries: usize) -> anyhow::Result<Vec<Figu
     // The quiet time at the end costs as much as the time before the sweep.
     let quiet_share = cpu_alone / ALONE.as_secs_f64() * began.elapsed().as_secs_f64();
     let cpu = stack.usage().cpu_s()? - cpu_before - quiet_share;
-    let (mut alone, mut beside) = (times(&alone), times(&beside));
+    let (mut alone, mut beside) = (answer_times(&alone), answer_times(&beside));
     Ok(vec![
         figure("time", "s", took.as_secs_f64()),
         figure("CPU", "s", cpu),
@@ -77,10 +77,6 @@ async fn sweep(local: &Executable, deliveries: usize) -> anyhow::Result<Vec<Figu
 async fn publish(client: &Client, time: Duration) -> anyhow::Result<Vec<Sent>> {
     let (count, publisher) = (time.as_secs() as usize * PER_SECOND as usize, client.clone());
     client.steady(count, PER_SECOND, move |number| publisher.publish("default", number)).await
-}
-
-fn times(sent: &[Sent]) -> Vec<Duration> {
-    sent.iter().map(|sent| sent.answered_in).collect()
 }
 
 /// Returns the size of the database.

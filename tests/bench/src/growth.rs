@@ -6,7 +6,7 @@
 
 use crate::{
     figures::{Figure, Table, figure, percentile_ms},
-    load::{Client, Sent, arrival_times},
+    load::{Client, Sent, answer_times, arrival_times},
     receiver::{Behaviour, Receiver},
     stack::{Executable, Stack},
     throughput::{CONNECTIONS, settled},
@@ -176,7 +176,7 @@ where
     receiver.wait_for_requests(requests, LIMIT).await?;
     settled(&stack).await?;
     let cpu = (stack.usage().cpu_s()? - before) / (load.events * load.webhooks * load.attempts) as f64 * 1000.0;
-    let mut publish: Vec<_> = sent.iter().map(|sent| sent.answered_in).collect();
+    let mut publish = answer_times(&sent);
     Ok(Sample {
         publish_ms: percentile_ms(&mut publish, 0.5),
         arrival_ms: percentile_ms(&mut arrival_times(&sent, &arrivals), 0.5),

@@ -3,7 +3,7 @@
 
 use crate::{
     figures::{Table, percentiles},
-    load::{Client, arrival_times},
+    load::{Client, answer_times, arrival_times},
     receiver::{Behaviour, Receiver},
     stack::{Executable, Stack},
 };
@@ -28,6 +28,6 @@ pub(crate) async fn measure(local: &Executable, quick: bool) -> anyhow::Result<T
     let arrivals = receiver.wait_for(count, LIMIT).await?;
     let counted: Vec<_> = arrivals.into_iter().filter(|arrival| arrival.number >= WARM_UP).collect();
     table.row("publish to arrival", percentiles(arrival_times(&sent, &counted)));
-    table.row("publish to 202", percentiles(sent[WARM_UP..].iter().map(|sent| sent.answered_in).collect()));
+    table.row("publish to 202", percentiles(answer_times(&sent[WARM_UP..])));
     Ok(table)
 }

@@ -176,6 +176,11 @@ pub(crate) fn expect(answer: &Answer, status: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns the time from sending each event to its answer.
+pub(crate) fn answer_times(sent: &[Sent]) -> Vec<Duration> {
+    sent.iter().map(|sent| sent.answered_in).collect()
+}
+
 /// Returns the time from sending each event to each of its arrivals.
 pub(crate) fn arrival_times(sent: &[Sent], arrivals: &[Arrival]) -> Vec<Duration> {
     let time = |arrival: &Arrival| Some(arrival.at.saturating_duration_since(sent.get(arrival.number)?.at));

@@ -127,8 +127,7 @@ impl Stack {
 
     /// Asks the process to stop, and waits until it has ended.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let id = self.child.id().context("the process has ended")?.to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await?;
+        let asked = Command::new("kill").args(["-TERM", &self.id.to_string()]).status().await?;
         let ended = self.child.wait().await?;
         anyhow::ensure!(asked.success() && ended.success(), "the process ended with {ended}");
         Ok(())

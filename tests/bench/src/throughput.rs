@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// The longest wait for the arrivals of a burst.
 const LIMIT: Duration = Duration::from_secs(300);
+/// How often it is looked whether a process is idle again.
+const STEP: Duration = Duration::from_millis(200);
 /// The number of connections that publish events one by one.
 pub(crate) const CONNECTIONS: usize = 64;
 /// The number of events in a batch.
@@ -89,13 +91,23 @@ fn arrival_percentiles(sent: &[Sent], arrivals: &[Arrival], publish: Publish) ->
 /// Waits until the process uses almost no CPU. After the last arrival it still records attempts and
 /// deletes messages, which is part of the cost of deliveries.
 pub(crate) async fn settled(stack: &Stack) -> anyhow::Result<()> {
-    let mut before = stack.usage().cpu_s()?;
-    loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let now = stack.usage().cpu_s()?;
-        if now - before <= 0.01 {
-            return Ok(());
+    settled_to(|| stack.usage().cpu_s(), 0.0, Duration::MAX).await
+}
+
+/// Waits until what `cpu_s` counts grows by hardly more than `idle` seconds a second, at most for `limit`.
+pub(crate) async fn settled_to(
+    cpu_s: impl Fn() -> anyhow::Result<f64>,
+    idle: f64,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    let (began, mut before) = (Instant::now(), cpu_s()?);
+    while began.elapsed() < limit {
+        tokio::time::sleep(STEP).await;
+        let now = cpu_s()?;
+        if now - before <= idle * STEP.as_secs_f64() + 0.01 {
+            break;
         }
         before = now;
     }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
     processes::Snapshot,
     receiver::{Behaviour, Receiver},
     system::{Kind, System},
-    throughput::CONNECTIONS,
+    throughput::{CONNECTIONS, settled_to},
 };
 use std::{
     sync::Arc,
@@ -17,9 +17,7 @@ use std::{
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long the CPU of an idle system is watched.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often it is looked whether a system is idle again.
-const STEP: Duration = Duration::from_millis(200);
-/// The longest wait for that.
+/// The longest wait until a system is idle again.
 const SETTLED_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is asked of each system.
@@ -121,19 +119,9 @@ async fn send(case: Case, system: &System) -> anyhow::Result<Vec<Sent>> {
     }
 }
 
-/// Waits until a system uses hardly more CPU than `idle`, in seconds a second. After the last arrival it still records
-/// attempts, which is part of the cost of deliveries.
+/// Waits until a system uses hardly more CPU than `idle`, in seconds a second.
 async fn settled(system: &System, idle: f64) -> anyhow::Result<()> {
-    let (began, mut before) = (Instant::now(), Reading::take(system)?.system_s);
-    while began.elapsed() < SETTLED_LIMIT {
-        tokio::time::sleep(STEP).await;
-        let now = Reading::take(system)?.system_s;
-        if now - before <= idle * STEP.as_secs_f64() + 0.01 {
-            break;
-        }
-        before = now;
-    }
-    Ok(())
+    settled_to(|| Ok(Reading::take(system)?.system_s), idle, SETTLED_LIMIT).await
 }
 
 /// CPU seconds until now.

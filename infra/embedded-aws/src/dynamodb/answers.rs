@@ -13,11 +13,6 @@ impl Answer {
         Self("{".to_owned())
     }
 
-    /// Begins an answer with the member `name`, whose value is JSON.
-    pub(super) fn of(name: &str, json: &str) -> Self {
-        Self::new().with(name, Some(json))
-    }
-
     /// Begins the member `name`, and returns the JSON to which its value must be appended.
     pub(super) fn member(&mut self, name: &str) -> &mut String {
         let comma = if self.0.len() > 1 { "," } else { "" };

@@ -109,9 +109,10 @@ impl FastPath {
         require(!wanted.is_about(&table.partition) && !wanted.is_about(&table.sort))?;
         let found = wanted.read(storage.conn(), &table, &range, limit)?;
 
-        let items = if wanted.are_counted { Answer::new() } else { Answer::of("Items", &format!("[{}]", found.items)) };
+        let items = (!wanted.are_counted).then(|| format!("[{}]", found.items));
         let last = found.last.map(|sort| key_json(&table, &range.partition, &sort));
-        let answer = items
+        let answer = Answer::new()
+            .with("Items", items.as_deref())
             .with("Count", Some(&found.count.to_string()))
             .with("ScannedCount", Some(&found.scanned.to_string()))
             .with("LastEvaluatedKey", last.as_deref());

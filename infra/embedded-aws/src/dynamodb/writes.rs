@@ -34,8 +34,7 @@ impl FastPath {
         }
         table.write(storage.conn(), &key, stored.as_ref(), (json, size))?;
         let units = table_write_capacity_units(stored.as_ref().map(|stored| stored.size), Some(size));
-        let old = stored.filter(|_| request.return_values == Returned::AllOld);
-        let answer = Answer::new().with("Attributes", old.as_ref().map(|old| old.json.as_str()));
+        let answer = Answer::new().with("Attributes", old(stored.as_ref(), request.return_values));
         Ok(answer.with_consumed(request.return_consumed_capacity, &table.name, units).end())
     }
 
@@ -60,7 +59,7 @@ impl FastPath {
         let before = stored.as_ref().map_or(request.key.get(), |stored| &stored.json);
         let item: Attributes<'_> = serde_json::from_str(before)?;
         let new = update.tree.new_values(&scope, &item)?;
-        require(!new.iter().any(|(name, _)| [&table.partition, &table.sort].contains(&&(*name).to_owned())))?;
+        require(new.iter().all(|(name, _)| *name != table.partition && *name != table.sort))?;
         let json = updated(&item, &new);
         let size = size_of(&serde_json::from_str(&json)?)?;
         table.write(storage.conn(), &key, stored.as_ref(), (&json, size))?;
@@ -83,8 +82,7 @@ impl FastPath {
             table.delete(storage.conn(), stored)?;
         }
         let units = table_write_capacity_units(stored.as_ref().map(|stored| stored.size), None);
-        let old = stored.filter(|_| request.return_values == Returned::AllOld);
-        let answer = Answer::new().with("Attributes", old.as_ref().map(|old| old.json.as_str()));
+        let answer = Answer::new().with("Attributes", old(stored.as_ref(), request.return_values));
         Ok(answer.with_consumed(request.return_consumed_capacity, &table.name, units).end())
     }
 }
@@ -100,8 +98,12 @@ fn refusal(
     let Some(condition) = condition else { return Ok(None) };
     let item = stored.map(|stored| serde_json::from_str(&stored.json)).transpose()?.unwrap_or_default();
     let holds = condition.tree.holds(scope, &item)?;
-    let present = stored.filter(|_| returned == Returned::AllOld).map(|stored| stored.json.as_str());
-    Ok((!holds).then(|| refused(present)))
+    Ok((!holds).then(|| refused(old(stored, returned))))
+}
+
+/// Returns the stored item as JSON, if it is asked for.
+fn old(stored: Option<&Stored>, returned: Returned) -> Option<&str> {
+    stored.filter(|_| returned == Returned::AllOld).map(|stored| stored.json.as_str())
 }
 
 /// Returns an item with new values in place of its own, as JSON.
